@@ -1,0 +1,54 @@
+# Everything here makes its own virtual environment; a machine needs only Python and make.
+#   make demo    analyse sample pictures with the model in the project
+#   make test    lint, types, tests (what CI runs)
+#   make models  rebuild every model file from models/model.h5
+#   make bench   latency of each step on this machine
+# PYTHON=python3.12 make test    uses another Python.
+
+PYTHON ?= python3
+# The second test environment: tflite-runtime 2.14 has wheels for CPython 3.11 and older.
+OLD_PYTHON ?= $(firstword $(foreach p,python3.11 python3.10 $(PYTHON),$(shell $(p) -c \
+	'import sys; sys.version_info < (3, 12) and print("$(p)")' 2>/dev/null)))
+
+# For the packages that build the package, too, so that next year's build gets what was tested.
+export PIP_CONSTRAINT = $(CURDIR)/constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+INSTALL = -m pip install --quiet --editable
+
+.PHONY: demo test check models bench clean
+
+demo: .venv-demo/made
+	.venv-demo/bin/python -m edge.run pictures/samples --save out/demo
+	@echo "annotated pictures: $(CURDIR)/out/demo"
+
+test: .venv/made $(if $(OLD_PYTHON),.venv-tflite-runtime/made)
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/pytest
+
+models: .venv/made
+	.venv/bin/python -m convert --out models
+	.venv/bin/python -m convert.card models
+
+bench: .venv/made
+	.venv/bin/pytest --benchmark-only
+
+.venv-demo/made: pyproject.toml constraints.txt
+	$(PYTHON) -m venv --clear .venv-demo
+	.venv-demo/bin/python $(INSTALL) .
+	touch $@
+
+.venv/made: pyproject.toml constraints.txt
+	$(PYTHON) -m venv --clear .venv
+	.venv/bin/python $(INSTALL) '.[test]'
+	touch $@
+
+.venv-tflite-runtime/made: constraints-tflite-runtime.txt
+	$(OLD_PYTHON) -m venv --clear .venv-tflite-runtime
+	env --unset=PIP_CONSTRAINT .venv-tflite-runtime/bin/python -m pip install --quiet \
+		--requirement constraints-tflite-runtime.txt
+	touch $@
+
+clean:
+	rm -rf .venv .venv-demo .venv-tflite-runtime out build dist
