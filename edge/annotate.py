@@ -1,0 +1,88 @@
+"""A picture with its regions boxed and its answer written above, for a person to look at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from .analyzer import Analysis
+
+from .errors import OutputError
+from .files import write_atomically
+
+NOTICE = "Research and education only, not a diagnosis."
+_RED, _WHITE, _DARK, _GRAY = (0, 0, 255), (255, 255, 255), (40, 40, 40), (190, 190, 190)
+_MIN_SIDE = 480
+_JPEG_QUALITY = 92
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+def annotate(image_bgr: NDArray[np.uint8], analysis: Analysis) -> NDArray[np.uint8]:
+    """Return an annotated copy: boxes in red, and a caption above that fits the width.
+
+    A small picture is enlarged until its longer side has 480 pixels, so that the caption can be
+    read; lines and letters grow with a large one.
+
+    Args:
+        image_bgr: (height, width, 3) uint8, BGR, the picture that was analysed.
+        analysis: its analysis.
+
+    """
+    zoom = max(1, -(-_MIN_SIDE // max(image_bgr.shape[:2])))
+    canvas = cv2.resize(image_bgr, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_NEAREST)
+    thickness = max(2, round(max(canvas.shape[:2]) / 400))
+    for region in analysis.regions:
+        corner = (region.x * zoom, region.y * zoom)
+        opposite = ((region.x + region.width) * zoom, (region.y + region.height) * zoom)
+        cv2.rectangle(canvas, corner, opposite, _RED, thickness)
+    count = len(analysis.regions)
+    found = "no region found" if count == 0 else f"{count} region{'s' if count > 1 else ''}"
+    lines = (
+        (f"{analysis.label}  p={analysis.probability:.3f}  {found}", _WHITE, 1.0),
+        (NOTICE, _GRAY, 0.62),
+    )
+    # A narrow picture is set on a canvas that is wide enough for its caption.
+    width = max(canvas.shape[1], _MIN_SIDE)
+    caption = _draw_caption(lines, width)
+    framed = np.full((canvas.shape[0], width, 3), _DARK, np.uint8)
+    framed[:, : canvas.shape[1]] = canvas
+    return np.vstack((caption, framed))
+
+
+def _draw_caption(
+    lines: tuple[tuple[str, tuple[int, int, int], float], ...], width: int
+) -> NDArray[np.uint8]:
+    margin = max(8, width // 60)
+    (unit_width, unit_height), _ = cv2.getTextSize(lines[0][0], _FONT, 1.0, 2)
+    scale = min((width - 2 * margin) / unit_width, width / 700)
+    step = round(unit_height * scale * 1.9)
+    strip = np.full((margin + step * len(lines), width, 3), _DARK, np.uint8)
+    for row, (text, colour, share) in enumerate(lines):
+        baseline = (margin, margin // 2 + step * (row + 1) - step // 4)
+        thickness = max(1, round(scale * share * 2))
+        cv2.putText(strip, text, baseline, _FONT, scale * share, colour, thickness, cv2.LINE_AA)
+    return strip
+
+
+def save_annotated(path: Path, image_bgr: NDArray[np.uint8], analysis: Analysis) -> None:
+    """Write the annotated picture as a JPEG, whole or not at all.
+
+    Raises:
+        OutputError: it could not be written; what was there before is still there.
+
+    """
+    _, encoded = cv2.imencode(
+        ".jpg", annotate(image_bgr, analysis), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+    )
+    try:
+        write_atomically(path, encoded.tobytes())
+    except OSError as error:
+        message = f"{path}: can't be written: {error.strerror or error}"
+        raise OutputError(message) from error

@@ -1,0 +1,31 @@
+"""Every error the package raises on purpose: one small tree, and this module imports nothing.
+
+Each error is also the built-in it is a case of, so that code that knows nothing of this package
+can still catch it.  The message is one line that names the thing and the way out.
+"""
+
+from __future__ import annotations
+
+
+class LesionEdgeError(Exception):
+    """The base of them all."""
+
+
+class PictureError(LesionEdgeError, ValueError):
+    """A picture that is missing, unreadable, damaged, too large or not of a supported kind."""
+
+
+class ModelError(LesionEdgeError, ValueError):
+    """A model file that is missing or damaged, or whose contract the runtime can't honour."""
+
+
+class RuntimeMissingError(LesionEdgeError, ImportError):
+    """No TFLite runtime that works is installed."""
+
+
+class PredictionError(LesionEdgeError, ArithmeticError):
+    """The model gave something that is no probability."""
+
+
+class OutputError(LesionEdgeError, OSError):
+    """A result could not be written."""

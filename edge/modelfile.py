@@ -1,0 +1,105 @@
+"""The one file a model travels in: a TFLite flatbuffer with its contract behind it.
+
+The contract is ``model.json`` in a zip archive appended to the flatbuffer, the layout of TFLite
+Metadata's associated files: TFLite tools read the front, ``unzip -p FILE model.json`` the back.
+The file is canonical, which means that :func:`pack` can only write it one way, and a reader
+refuses whatever :func:`pack` would not have written.  So a single flipped bit, a cut and an
+appended byte are all found, wherever they are, before an interpreter sees the flatbuffer.
+
+The archive is put together here rather than by :mod:`zipfile`, whose import alone takes as long
+as reading the model; the tests open it with :mod:`zipfile`.  Format: PKWARE APPNOTE.TXT 6.3.10.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+import zlib
+from typing import Any
+
+from .errors import ModelError
+
+MEMBER = b"model.json"
+_DATE, _TIME = 0x0021, 0x0000  # 1980-01-01 00:00, the earliest zip can say: no clock in the file
+_LOCAL = struct.Struct("<4s5H3L2H")
+_CENTRAL = struct.Struct("<4s6H3L5H2L")
+_END = struct.Struct("<4s4H2LH")
+
+
+def pack(flatbuffer: bytes, contract_json: bytes) -> bytes:
+    """Return the bytes of the model file; the same arguments always give the same bytes."""
+    offset, size = len(flatbuffer), len(contract_json)
+    about = (20, 0, 0, _TIME, _DATE, zlib.crc32(contract_json), size, size, len(MEMBER), 0)
+    local = _LOCAL.pack(b"PK\x03\x04", *about) + MEMBER
+    # "Made by" 0x0314 is Unix and 0o100644 << 16 an ordinary file's mode: unzip extracts it so.
+    central = _CENTRAL.pack(b"PK\x01\x02", 0x0314, *about, 0, 0, 0, 0o100644 << 16, offset) + MEMBER
+    start = offset + len(local) + size
+    end = _END.pack(b"PK\x05\x06", 0, 0, 1, 1, len(central), start, 0)
+    return b"".join((flatbuffer, local, contract_json, central, end))
+
+
+def unpack(data: bytes, name: str) -> tuple[bytes, dict[str, Any]]:
+    """Split a model file into its flatbuffer and its contract, or refuse it.
+
+    Args:
+        data: the whole file.
+        name: what to call the file in an error.
+
+    Raises:
+        ModelError: the bytes are not exactly what :func:`pack` writes, or the flatbuffer is not
+            the one that the contract's SHA-256 names.
+
+    """
+    flatbuffer, contract_json = _split(data, name)
+    if pack(flatbuffer, contract_json) != data:
+        message = (
+            f"{name}: the model file is damaged (its archive is not as written); copy it again"
+        )
+        raise ModelError(message)
+    document = _parse(contract_json, name)
+    recorded = document.get("flatbuffer")
+    sha256 = recorded.get("sha256") if isinstance(recorded, dict) else None
+    actual = hashlib.sha256(flatbuffer).hexdigest()
+    if sha256 != actual:
+        message = (
+            f"{name}: the model file is damaged: its flatbuffer has SHA-256 {actual}, "
+            f"its contract says {sha256}; copy it again"
+        )
+        raise ModelError(message)
+    return flatbuffer, document
+
+
+def _split(data: bytes, name: str) -> tuple[bytes, bytes]:
+    if not data:
+        message = f"{name}: the model file is empty; make one with: python -m convert"
+        raise ModelError(message)
+    if data[4:8] != b"TFL3":
+        message = f"{name}: not a TFLite model; make one with: python -m convert"
+        raise ModelError(message)
+    try:
+        signature, *_, central_start, _ = _END.unpack(data[-_END.size :])
+        central = _CENTRAL.unpack_from(data, central_start)
+    except struct.error:
+        signature, central = b"", ()
+    if signature != b"PK\x05\x06" or central[0] != b"PK\x01\x02":
+        message = (
+            f"{name}: a TFLite model without a contract behind it, or cut short; "
+            "copy it again, or make one with: python -m convert"
+        )
+        raise ModelError(message)
+    size, offset = central[9], central[-1]
+    start = offset + _LOCAL.size + len(MEMBER)
+    return data[:offset], data[start : start + size]
+
+
+def _parse(contract_json: bytes, name: str) -> dict[str, Any]:
+    try:
+        document = json.loads(contract_json)
+    except (ValueError, RecursionError) as error:
+        message = f"{name}: its contract is not JSON ({error}); make one with: python -m convert"
+        raise ModelError(message) from error
+    if not isinstance(document, dict):
+        message = f"{name}: its contract is not a JSON object; make one with: python -m convert"
+        raise ModelError(message)
+    return document

@@ -1,0 +1,205 @@
+"""Bytes to an upright picture: (height, width, 3) uint8, BGR, 0..255, or a :class:`PictureError`.
+
+Pictures are decoded from memory.  OpenCV's ``imread`` returns a cut JPEG as a full-size frame
+with only a warning; ``imdecode`` of the same bytes refuses it.  The header is read first,
+because OpenCV would give a picture of 20000 x 20000 pixels the gigabytes that it asks for.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from .errors import PictureError
+from .files import open_regular, read_bounded
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MAX_BYTES = 64 << 20
+"""The largest file that is read, in bytes."""
+MAX_PIXELS = 64_000_000
+"""The largest picture that is decoded, in pixels: 192 MB once decoded."""
+MAX_SCANS = 100
+"""The most scans of a progressive JPEG.  Cameras write about ten; each takes a pass to decode."""
+
+_OTHER_KINDS = {
+    b"II*\x00": "TIFF",
+    b"MM\x00*": "TIFF",
+    b"GIF8": "GIF",
+    b"v/1\x01": "OpenEXR",
+    b"BM": "BMP",
+    b"RIFF": "WebP",
+    b"<": "HTML or XML",
+    b"%PDF": "PDF",
+}
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
+_JPEG_STANDALONE = (0x01, *range(0xD0, 0xD9))
+_JPEG_START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_UNIFORM_TAIL = 0.05
+"""The share of a picture's height that may be one colour at the bottom without a warning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A decoded picture and what seemed odd about it."""
+
+    image_bgr: NDArray[np.uint8]
+    """(height, width, 3), BGR, 0..255, upright by EXIF."""
+    warnings: tuple[str, ...] = ()
+    decode_ms: float = 0.0
+    """How long reading and decoding the file took, in milliseconds."""
+
+
+def read_bytes(source: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> bytes:
+    """Return the bytes of a file, or of standard input if ``source`` is ``"-"``.
+
+    Raises:
+        PictureError: missing, not an ordinary file, unreadable, or over ``max_bytes``, of which
+            no more than one byte is read.
+
+    """
+    name = printable(source)
+    try:
+        if source == "-":
+            data = read_bounded(sys.stdin.buffer, max_bytes)
+        else:
+            with open_regular(source) as stream:
+                data = read_bounded(stream, max_bytes)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        message = f"{name}: can't be read: {reason}"
+        raise PictureError(message) from error
+    if data is None:
+        message = f"{name}: larger than the limit of {max_bytes} bytes"
+        raise PictureError(message)
+    return data
+
+
+def decode(data: bytes, name: str = "picture", *, max_pixels: int = MAX_PIXELS) -> Picture:
+    """Decode a JPEG or PNG, whatever its depth, palette or colour space.
+
+    Args:
+        data: the file's bytes.
+        name: what to call the picture in an error.
+        max_pixels: refuse a picture of more pixels before decoding it.
+
+    Raises:
+        PictureError: not a JPEG or PNG, damaged or cut, too large, or too slow to decode.
+
+    """
+    width, height = _read_size(data, name)
+    if width < 1 or height < 1 or width * height > max_pixels:
+        message = f"{name}: its header says {width} x {height}; the limit is {max_pixels} pixels"
+        raise PictureError(message)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        message = f"{name}: can't be decoded: {error.err or error}"
+        raise PictureError(message) from error
+    if image is None:
+        message = f"{name}: damaged or cut short: it can't be decoded whole"
+        raise PictureError(message)
+    return Picture(image, _find_damage(image))  # type: ignore[arg-type] # IMREAD_COLOR is uint8
+
+
+def check_image(image_bgr: object) -> NDArray[np.uint8]:
+    """Return ``image_bgr`` if it is a picture that the package can work on.
+
+    Raises:
+        PictureError: (also a ValueError) not an array of uint8 and shape (height, width, 3).
+
+    """
+    if not isinstance(image_bgr, np.ndarray):
+        message = (
+            f"expected a numpy array (height, width, 3) of uint8, got {type(image_bgr).__name__}"
+        )
+        raise PictureError(message)
+    shape_fits = image_bgr.ndim == 3 and image_bgr.shape[2] == 3 and image_bgr.size > 0
+    if image_bgr.dtype != np.uint8 or not shape_fits:
+        message = (
+            "expected an array (height, width, 3) of uint8 in BGR order, "
+            f"got {image_bgr.shape} of {image_bgr.dtype}"
+        )
+        raise PictureError(message)
+    # OpenCV takes only some strides; a contiguous array passes through without a copy.
+    return np.ascontiguousarray(image_bgr)
+
+
+def printable(name: str | os.PathLike[str]) -> str:
+    """Return a path as one line of text: control characters and lone surrogates escaped."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in os.fspath(name)
+    )
+
+
+def _read_size(data: bytes, name: str) -> tuple[int, int]:
+    try:
+        if data.startswith(_PNG_SIGNATURE):
+            return _read_png_size(data, name)
+        if data.startswith(b"\xff\xd8\xff"):
+            return _read_jpeg_size(data, name)
+    except (struct.error, IndexError) as error:
+        message = f"{name}: damaged or cut short: its header is not whole"
+        raise PictureError(message) from error
+    if not data:
+        message = f"{name}: empty"
+        raise PictureError(message)
+    head = data.lstrip()[:8] if data[:1].isspace() else data[:8]
+    kind = next((kind for magic, kind in _OTHER_KINDS.items() if head.startswith(magic)), None)
+    what = f"{kind}, " if kind else ""
+    message = f"{name}: {what}not a JPEG or PNG picture (it starts with {data[:8].hex(' ')})"
+    raise PictureError(message)
+
+
+def _read_png_size(data: bytes, name: str) -> tuple[int, int]:
+    # PNG 1.2, 11.2.2: IHDR comes first; 11.2.5: IEND last.  OpenCV accepts a PNG without IEND.
+    width, height = struct.unpack_from(">2L", data, 16)
+    if data[12:16] != b"IHDR" or _PNG_END not in data[-4096:]:
+        message = f"{name}: damaged or cut short: a PNG without its end"
+        raise PictureError(message)
+    return width, height
+
+
+def _read_jpeg_size(data: bytes, name: str) -> tuple[int, int]:
+    # ITU-T T.81, B.1.1 and B.2.2: markers are FF xx, segments carry their length, and a frame
+    # header holds precision, height, width.
+    if data.count(b"\xff\xda") > MAX_SCANS:
+        message = f"{name}: a JPEG of more than {MAX_SCANS} scans would take too long to decode"
+        raise PictureError(message)
+    position = 2
+    while True:
+        while data[position] == 0xFF and data[position + 1] == 0xFF:  # fill bytes
+            position += 1
+        marker = data[position + 1]
+        if data[position] != 0xFF or marker == 0xDA:
+            message = f"{name}: damaged: a JPEG without a frame header"
+            raise PictureError(message)
+        if marker in _JPEG_START_OF_FRAME:
+            height, width = struct.unpack_from(">2H", data, position + 5)
+            return width, height
+        position += 2
+        if marker not in _JPEG_STANDALONE:
+            position += struct.unpack_from(">H", data, position)[0]
+
+
+def _find_damage(image: NDArray[np.uint8] | cv2.typing.MatLike) -> tuple[str, ...]:
+    """Name a tail of rows in one colour: where a decoder fills what a damaged file lacks."""
+    height = image.shape[0]
+    last = image[-1, 0]
+    if (image[-1] != last).any() or (image == last).all():
+        return ()
+    rows = 1
+    while rows < height and not (image[-1 - rows] != last).any():
+        rows += 1
+    if rows <= height * _UNIFORM_TAIL:
+        return ()
+    return (f"the last {rows} of {height} rows are one colour: the file may be damaged",)

@@ -1,0 +1,197 @@
+"""Analyse pictures: mark lesion regions, and print benign or malignant with its probability."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .analyzer import Analysis, Analyzer, read_picture
+from .annotate import NOTICE, save_annotated
+from .errors import LesionEdgeError, OutputError
+from .picture import printable
+from .sources import expand
+from .terminal import Progress, quiet_native_stderr
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_EPILOG = f"""\
+exit status: 0 all pictures analysed, 1 at least one failed or the model can't be used,
+2 wrong usage, 130 interrupted.
+
+--json writes one object a line to standard output:
+  {{"image", "size": [w, h], "label", "probability": P(malignant), "threshold",
+   "regions": [{{"x", "y", "width", "height", "area"}}, ...] in pixels, largest area first,
+   "timings_ms": {{"decode", "segment", "resize", "invoke", "total"}},
+   "model": {{"name", "variant", "sha256"}}, "warnings": []}}
+or, for a picture that failed, {{"image", "error": {{"type", "message"}}}}.
+
+{NOTICE}"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    options = _parse(arguments)
+    # A file name need not be text in any encoding; printing it must not fail.
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        return _analyse_all(options)
+    except LesionEdgeError as error:
+        print(f"edge.run: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has enough; Python's own flush at exit must not complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m edge.run",
+        description=__doc__,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "sources", nargs="+", metavar="SOURCE",
+        help="a picture (JPEG, PNG), a folder, a quoted pattern, or - for standard input",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="JSON Lines instead of text")
+    parser.add_argument(
+        "--save", type=Path, metavar="DIR", help="write annotated pictures to this folder"
+    )
+    parser.add_argument(
+        "--model", type=Path, metavar="FILE", help="a .tflite file made by python -m convert"
+        " (default: the int8 model that is shipped)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--threads", type=_at_least_one, metavar="N",
+        help="threads of the interpreter (default: one a core, four at most)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--threshold", type=_share, metavar="P",
+        help="malignant from this probability on, 0 to 1 (default: the model's own)",
+    )  # fmt: skip
+    return parser.parse_args(arguments)
+
+
+def _at_least_one(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0.0 <= value <= 1.0:
+        raise argparse.ArgumentTypeError("must be from 0 to 1")
+    return value
+
+
+def _analyse_all(options: argparse.Namespace) -> int:
+    with quiet_native_stderr():
+        analyzer = Analyzer(options.model, threads=options.threads, threshold=options.threshold)
+    output = None if options.save is None else _Output(options.save)
+    report = _report_json if options.json else _report_text
+    contract = analyzer.contract
+    model = {"name": contract.name, "variant": contract.variant, "sha256": contract.sha256}
+    progress = Progress("pictures analysed:")
+    failed = done = 0
+    for done, source in enumerate(expand(options.sources), 1):
+        name = source if isinstance(source, str) else str(source).split(": ", 1)[0]
+        saved = None
+        result: Analysis | LesionEdgeError
+        try:
+            if isinstance(source, LesionEdgeError):
+                raise source
+            picture = read_picture(source)
+            result = analyzer.analyze(picture)
+            if output:
+                saved = output.save(source, picture.image_bgr, result)
+        except LesionEdgeError as error:
+            result = error
+            failed += 1
+        progress.clear()
+        report(name, result, model, saved)
+        progress.update(done)
+    progress.clear()
+    if not options.json and done > failed:
+        print(NOTICE, file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _report_json(
+    name: str, result: Analysis | LesionEdgeError, model: dict[str, str], saved: Path | None
+) -> None:
+    line: dict[str, Any] = {"image": name}
+    if isinstance(result, LesionEdgeError):
+        line["error"] = {"type": type(result).__name__, "message": str(result)}
+    else:
+        line |= result.to_dict()
+        line["model"] = model
+        if saved:
+            line["saved"] = str(saved)
+    print(json.dumps(line), flush=True)
+
+
+def _report_text(
+    name: str, result: Analysis | LesionEdgeError, model: dict[str, str], saved: Path | None
+) -> None:
+    del model
+    if isinstance(result, LesionEdgeError):
+        print(f"edge.run: {result}", file=sys.stderr, flush=True)
+        return
+    count = len(result.regions)
+    where = "no region"
+    if count:
+        first = result.regions[0]
+        where = (
+            f"{count} region{'s' if count > 1 else ''}, largest {first.width}x{first.height} "
+            f"at ({first.x}, {first.y})"
+        )
+    text = (
+        f"{printable(name)}: {result.label}, p={result.probability:.4f}, {where}, "
+        f"{result.timings_ms.total:.1f} ms"
+    )
+    for warning in result.warnings:
+        text += f"; warning: {warning}"
+    if saved:
+        text += f" -> {printable(saved)}"
+    print(text, flush=True)
+
+
+class _Output:
+    """The folder of annotated pictures, with a name of its own for each picture."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._taken: dict[str, int] = {}
+        self._make()
+
+    def _make(self) -> None:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            message = f"{self._folder}: can't be made a folder: {error.strerror}"
+            raise OutputError(message) from error
+
+    def save(self, source: str, image_bgr: Any, analysis: Analysis) -> Path:
+        stem = "stdin" if source == "-" else Path(source).stem
+        # Two folders may hold pictures of the same name.
+        number = self._taken[stem] = self._taken.get(stem, 0) + 1
+        suffix = f"-{number}" if number > 1 else ""
+        path = self._folder / f"{stem}{suffix}_annotated.jpg"
+        self._make()
+        save_annotated(path, image_bgr, analysis)
+        return path
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,201 @@
+"""A TFLite interpreter around one model file: a picture in, P(malignant) out."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .contract import Contract, parse_contract
+from .errors import ModelError, PredictionError, RuntimeMissingError
+from .files import open_regular, read_bounded
+from .modelfile import unpack
+from .preprocess import resize_into
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MAX_MODEL_BYTES = 256 << 20
+_RUNTIMES = ("ai_edge_litert", "tflite_runtime")
+_MAX_DEFAULT_THREADS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One answer of the model, and how long its two steps took."""
+
+    probability: float
+    """P(labels[1]) of the contract, 0..1."""
+    resize_ms: float
+    invoke_ms: float
+
+
+class Classifier:
+    """A model file, checked and loaded.  Several threads may call :meth:`predict`.
+
+    Args:
+        model: the model file; None is the model that the package ships.
+        threads: the interpreter's threads; None is one for each core that this process may
+            use, four at most.
+
+    Raises:
+        ModelError: the file is missing, damaged, or asks for what this runtime can't do.
+        RuntimeMissingError: no TFLite runtime that works is installed.
+
+    """
+
+    contract: Contract
+    document: dict[str, Any]
+    """The whole contract, as parsed from the model file's ``model.json``."""
+
+    def __init__(
+        self, model: str | os.PathLike[str] | None = None, *, threads: int | None = None
+    ) -> None:
+        path = default_model_path() if model is None else Path(model)
+        flatbuffer, self.document = load_model_file(path)
+        self.contract = parse_contract(self.document, path.name)
+        self.threads = default_threads() if threads is None else threads
+        # The interpreter reads the weights from this buffer as long as it lives.
+        self._flatbuffer = flatbuffer
+        self._interpreter = _make_interpreter(flatbuffer, self.threads, path.name)
+        self._input_index, self._output_index = _check_tensors(
+            self._interpreter, self.contract, path.name
+        )
+        # An interpreter has one set of tensors: one picture at a time.
+        self._lock = threading.Lock()
+
+    def predict(self, image_bgr: NDArray[np.uint8]) -> Prediction:
+        """Return P(labels[1]) of a picture: (height, width, 3) uint8, BGR, 0..255.
+
+        Raises:
+            PredictionError: the model's output is no probability (NaN, infinite, not in 0..1).
+
+        """
+        with self._lock:
+            started = time.perf_counter()
+            self._fill_input(image_bgr)
+            filled = time.perf_counter()
+            try:
+                self._interpreter.invoke()
+            except (RuntimeError, ValueError) as error:
+                message = f"the model {self.contract.name!r} could not be run: {error}"
+                raise PredictionError(message) from error
+            probability = float(self._interpreter.get_tensor(self._output_index)[0, 0])
+            finished = time.perf_counter()
+        if not 0.0 <= probability <= 1.0:  # NaN compares false
+            message = f"the model {self.contract.name!r} answered {probability}, no probability"
+            raise PredictionError(message)
+        return Prediction(probability, (filled - started) * 1e3, (finished - filled) * 1e3)
+
+    def _fill_input(self, image_bgr: NDArray[np.uint8]) -> None:
+        # The view must be gone before invoke(), which refuses to run while one is held.
+        view = self._interpreter.tensor(self._input_index)()
+        resize_into(image_bgr, view[0].view(np.uint8), self.contract.input)
+
+
+def default_threads() -> int:
+    """Return how many threads the interpreter gets unless told."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        cores = os.cpu_count() or 1
+    return min(cores, _MAX_DEFAULT_THREADS)
+
+
+def default_model_path() -> Path:
+    """Return where the model is that the package ships: installed, or in a checkout."""
+    package = Path(__file__).resolve().parent
+    installed = package / "models" / "lesion-int8.tflite"
+    return installed if installed.exists() else package.parent / "models" / installed.name
+
+
+def load_model_file(path: Path) -> tuple[bytes, dict[str, Any]]:
+    """Read a model file once and return its flatbuffer and its contract, checked by hash.
+
+    Raises:
+        ModelError: missing, unreadable, too large, or not exactly as it was written.
+
+    """
+    try:
+        with open_regular(path) as stream:
+            data = read_bounded(stream, MAX_MODEL_BYTES)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        message = f"{path}: the model can't be read: {reason}; make one with: python -m convert"
+        raise ModelError(message) from error
+    if data is None:
+        message = f"{path}: larger than the limit of {MAX_MODEL_BYTES} bytes for a model"
+        raise ModelError(message)
+    return unpack(data, path.name)
+
+
+def load_interpreter_class() -> Any:
+    """Return the Interpreter class of the TFLite runtime that is installed.
+
+    ai-edge-litert comes first; tflite-runtime is its predecessor.
+
+    Raises:
+        RuntimeMissingError: neither is there, or the one that is can't work here; the message
+            says what to install.
+
+    """
+    problems = []
+    for package in _RUNTIMES:
+        try:
+            module = importlib.import_module(f"{package}.interpreter")
+        except ImportError as error:
+            if getattr(error, "name", None) not in (package, f"{package}.interpreter"):
+                problems.append(f"{package} is installed but can't be loaded ({error})")
+            continue
+        if package == "tflite_runtime" and int(np.__version__.split(".")[0]) > 1:
+            # It would fail at the first Interpreter, with an error that doesn't say so.
+            problems.append(
+                f"tflite-runtime needs numpy 1, this is numpy {np.__version__}: "
+                "pip install 'numpy<2' 'opencv-python-headless<4.12'"
+            )
+            continue
+        return module.Interpreter
+    problems.append("pip install ai-edge-litert")
+    raise RuntimeMissingError("no TFLite runtime works here: " + "; or ".join(problems))
+
+
+def _make_interpreter(flatbuffer: bytes, threads: int, name: str) -> Any:
+    interpreter_class = load_interpreter_class()
+    try:
+        interpreter = interpreter_class(model_content=flatbuffer, num_threads=threads)
+        interpreter.allocate_tensors()
+    except (RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        runtime = interpreter_class.__module__.split(".")[0]
+        message = (
+            f"{name}: {runtime} can't run this model ({reason}); "
+            "install a newer ai-edge-litert, or convert the model again"
+        )
+        raise ModelError(message) from error
+    return interpreter
+
+
+def _check_tensors(interpreter: Any, contract: Contract, name: str) -> tuple[int, int]:
+    """Compare the graph's one input and one output with the contract; return their indices."""
+    width, height = contract.input.size_wh
+    expected_in = [((1, height, width, 3), contract.input.dtype)]
+    expected_out = [((1, 1), "float32")]
+    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+    for what, expected, details in (("in", expected_in, inputs), ("out", expected_out, outputs)):
+        actual = [(tuple(map(int, each["shape"])), each["dtype"].__name__) for each in details]
+        if actual != expected:
+            message = f"{name}: the graph's {what}put is {actual}, its contract says {expected}"
+            raise ModelError(message)
+    scale, zero_point = inputs[0]["quantization"]
+    if contract.input.dtype == "int8" and (scale, zero_point) != (1.0, -128):
+        message = (
+            f"{name}: the graph's input has (scale, zero point) {scale, zero_point}, not (1, -128)"
+        )
+        raise ModelError(message)
+    return inputs[0]["index"], outputs[0]["index"]

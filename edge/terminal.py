@@ -1,0 +1,75 @@
+"""What a person sees on standard error while a command works."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_QUIET_S, _TTY_STEP_S, _LOG_STEP_S = 2.0, 0.1, 10.0
+
+
+class Progress:
+    """A counter that shows itself once the work has taken two seconds.
+
+    On a terminal it is one line that is written over; elsewhere a line every ten seconds.
+    """
+
+    def __init__(self, what: str, total: int | None = None, stream: TextIO | None = None) -> None:
+        self._what, self._total = what, f" of {total}" if total else ""
+        self._stream = stream or sys.stderr
+        self._tty = self._stream.isatty()
+        self._next = time.monotonic() + _QUIET_S
+        self._width = 0
+
+    def update(self, done: int) -> None:
+        """Say that ``done`` pieces of work are done."""
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + (_TTY_STEP_S if self._tty else _LOG_STEP_S)
+        text = f"{self._what} {done}{self._total}"
+        self._write(f"\r{text.ljust(self._width)}" if self._tty else f"{text}\n")
+        self._width = len(text)
+
+    def clear(self) -> None:
+        """Take the line away, so that another can be written."""
+        if self._tty and self._width:
+            self._write("\r" + " " * self._width + "\r")
+            self._width = 0
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()
+
+
+@contextmanager
+def quiet_native_stderr(into: BinaryIO | None = None) -> Iterator[None]:
+    """Divert what native code writes to file descriptor 2, such as a library's greeting.
+
+    Python's ``sys.stderr`` goes on reaching the terminal.  For a process of ours (a command, not
+    a library): the descriptor belongs to all threads.
+
+    Args:
+        into: the open file that receives it; None drops it.
+
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    target = os.open(os.devnull, os.O_WRONLY) if into is None else os.dup(into.fileno())
+    python_stderr = sys.stderr
+    sys.stderr = open(os.dup(kept), "w", buffering=1, errors="backslashreplace")  # noqa: SIM115
+    try:
+        os.dup2(target, 2)
+        yield
+    finally:
+        sys.stderr.close()
+        sys.stderr = python_stderr
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(target)

@@ -1,0 +1,83 @@
+"""What the tests share: the project's own pictures and models, and ways to make new files."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import pytest
+
+from edge import Analyzer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+# TensorFlow's oneDNN kernels may sum in another order from one run to the next.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLES = sorted((ROOT / "pictures" / "samples").rglob("*.jpg"))
+CALIBRATION = sorted((ROOT / "pictures" / "calibration").rglob("*.jpg"))
+HELD_OUT = sorted((ROOT / "pictures" / "held_out").rglob("*.jpg"))
+MODELS = {
+    variant: ROOT / "models" / f"lesion-{variant}.tflite"
+    for variant in ("float32", "float16", "dynamic", "int8")
+}
+
+Run = subprocess.CompletedProcess[str]
+
+
+def run_module(
+    module: str, *arguments: str | Path, python: Path | str = sys.executable, **options: object
+) -> Run:
+    """Run ``python -m module`` in the project's folder, as a user would."""
+    command = [str(python), "-m", module, *map(str, arguments)]
+    settings = {"cwd": ROOT, "timeout": 300, "check": False, "text": True, "encoding": "utf-8"}
+    if "stdin" not in options and "input" not in options:
+        settings["stdin"] = subprocess.DEVNULL
+    return subprocess.run(  # type: ignore[call-overload,no-any-return]
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **{**settings, **options}
+    )
+
+
+@pytest.fixture
+def sample() -> Path:
+    """A real dermoscopic picture, 1022 x 767."""
+    return next(path for path in SAMPLES if path.stem == "ISIC_0000013")
+
+
+@pytest.fixture
+def save_picture(tmp_path: Path) -> Callable[..., Path]:
+    """Write an array as a picture and return its path."""
+
+    def save(image: NDArray[np.generic], name: str = "picture.png", *parameters: int) -> Path:
+        path = tmp_path / name
+        encoded = cv2.imencode(path.suffix, image, parameters)[1]
+        path.write_bytes(encoded.tobytes())
+        return path
+
+    return save
+
+
+@pytest.fixture
+def scene() -> NDArray[np.uint8]:
+    """A picture with one dark ellipse on light skin, (120, 160, 3) uint8 BGR, with some noise."""
+    rng = np.random.default_rng(0)
+    image = np.full((120, 160, 3), (170, 190, 220), np.uint8)
+    cv2.ellipse(image, (60, 70), (30, 20), 20, 0, 360, (50, 60, 90), -1)
+    noisy = image.astype(np.int16) + rng.integers(-8, 9, image.shape)
+    return noisy.clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def int8_analyzer() -> Analyzer:
+    """The default model, on one thread."""
+    return Analyzer(MODELS["int8"], threads=1)

@@ -1,0 +1,246 @@
+"""``python -m edge.run`` as a user runs it: FAULTS 1, 15, 22, 49 and 50."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.picture import printable
+
+from . import notebook
+from .conftest import MODELS, ROOT, SAMPLES, run_module
+
+
+def lines(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_folder_gives_a_line_for_each_picture_in_order() -> None:
+    result = run_module("edge.run", "pictures/samples")
+    assert result.returncode == 0, result.stderr
+    printed = result.stdout.splitlines()
+    assert [line.split(":")[0] for line in printed] == [
+        str(path.relative_to(ROOT)) for path in SAMPLES
+    ]
+    for line in printed:
+        assert " p=0." in line
+        assert line.rstrip().split(";")[0].endswith(" ms")
+        assert ": benign," in line or ": malignant," in line
+    assert result.stderr.strip() == "Research and education only, not a diagnosis."
+
+
+def test_json_lines_have_the_documented_form_and_the_notebooks_regions() -> None:
+    result = run_module("edge.run", "pictures/samples", "--json")
+    assert result.returncode == 0
+    assert result.stderr == ""
+    found = lines(result.stdout)
+    assert len(found) == len(SAMPLES)
+    for line, path in zip(found, SAMPLES, strict=True):
+        assert list(line) == [
+            "image", "size", "label", "probability", "threshold", "regions", "timings_ms",
+            "warnings", "model",
+        ]  # fmt: skip
+        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+        assert line["image"] == str(path.relative_to(ROOT))
+        assert line["size"] == [image.shape[1], image.shape[0]]
+        assert line["label"] == (
+            "malignant" if line["probability"] >= line["threshold"] else "benign"
+        )
+        regions = [tuple(region.values()) for region in line["regions"]]
+        assert sorted(region[:4] for region in regions) == notebook.boxes(image)
+        assert [region[4] for region in regions] == sorted(
+            (region[4] for region in regions), reverse=True
+        )
+        assert list(line["timings_ms"]) == ["decode", "segment", "resize", "invoke", "total"]
+        assert list(line["model"]) == ["name", "variant", "sha256"]
+        assert line["model"]["variant"] == "int8"
+
+
+def test_a_picture_that_fails_has_its_error_and_the_rest_still_run(tmp_path: Path) -> None:
+    """FAULTS 1 and 2."""
+    empty = tmp_path / "empty.jpg"
+    empty.touch()
+    result = run_module("edge.run", empty, "nowhere.jpg", SAMPLES[0], "--json")
+    assert result.returncode == 1
+    first, second, third = lines(result.stdout)
+    assert first == {
+        "image": str(empty),
+        "error": {"type": "PictureError", "message": f"{empty}: empty"},
+    }
+    assert second["image"] == "nowhere.jpg"
+    assert second["error"]["type"] == "PictureError"
+    assert 0 <= third["probability"] <= 1
+    text = run_module("edge.run", empty, SAMPLES[0])
+    assert text.returncode == 1
+    assert f"edge.run: {empty}: empty" in text.stderr
+    assert len(text.stdout.splitlines()) == 1
+
+
+def test_bytes_on_standard_input_are_a_picture() -> None:
+    with SAMPLES[0].open("rb") as stream:
+        piped = run_module("edge.run", "-", "--json", stdin=stream)
+    named = run_module("edge.run", SAMPLES[0], "--json")
+    (from_pipe,), (from_file,) = lines(piped.stdout), lines(named.stdout)
+    assert from_pipe["image"] == "-"
+    for key in ("probability", "regions", "size"):
+        assert from_pipe[key] == from_file[key]
+
+
+def test_patterns_are_expanded_and_one_without_a_match_is_an_error() -> None:
+    result = run_module("edge.run", "pictures/samples/**/*.jpg", "--json")
+    assert len(lines(result.stdout)) == len(SAMPLES)
+    none = run_module("edge.run", "pictures/*.nothing", "--json")
+    assert none.returncode == 1
+    (line,) = lines(none.stdout)
+    assert line["image"] == "pictures/*.nothing"
+    assert "no file fits" in line["error"]["message"]
+
+
+def test_a_folder_without_pictures_is_an_error(tmp_path: Path) -> None:
+    result = run_module("edge.run", tmp_path)
+    assert result.returncode == 1
+    assert f"{tmp_path}: no JPEG or PNG in this folder" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["ümlaut ß 痣.jpg", "two\nlines.jpg", "-dash.jpg", "[x]*.jpg"])
+def test_any_file_name_is_handled(name: str, tmp_path: Path) -> None:
+    """FAULTS 15: and printed on one line."""
+    (tmp_path / name).write_bytes(SAMPLES[0].read_bytes())
+    result = run_module("edge.run", "--json", "--", name, cwd=tmp_path, env=environment())
+    (line,) = lines(result.stdout)
+    assert line["image"] == name
+    assert "label" in line
+    text = run_module("edge.run", "--save", "out", "--", name, cwd=tmp_path, env=environment())
+    assert text.returncode == 0, text.stderr
+    assert len(text.stdout.splitlines()) == 1
+    assert text.stdout.startswith(f"{printable(name)}: ")
+    assert len(list((tmp_path / "out").iterdir())) == 1
+
+
+def test_a_name_in_no_encoding_is_handled(tmp_path: Path) -> None:
+    """FAULTS 15."""
+    path = os.fsencode(tmp_path) + b"/\xff\xfe.jpg"
+    with open(path, "wb") as stream:
+        stream.write(SAMPLES[0].read_bytes())
+    for options in ([], ["--json"]):
+        result = run_module("edge.run", tmp_path, *options)
+        assert result.returncode == 0, result.stderr
+        assert "\\udcff" in result.stdout
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Make the package importable from another folder, as an installed one is."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), **more}
+
+
+def test_annotated_pictures_are_saved_each_under_its_own_name(tmp_path: Path) -> None:
+    sources = tmp_path / "in"
+    for folder in ("a", "b"):
+        (sources / folder).mkdir(parents=True)
+        (sources / folder / "same.jpg").write_bytes(SAMPLES[0].read_bytes())
+    out = tmp_path / "new" / "out"
+    result = run_module("edge.run", sources, "--save", out, "--json")
+    assert result.returncode == 0
+    saved = [Path(line["saved"]) for line in lines(result.stdout)]
+    assert saved == [out / "same_annotated.jpg", out / "same-2_annotated.jpg"]
+    for path in saved:
+        image = cv2.imread(str(path))
+        # A pure red box, whatever JPEG makes of it.
+        blue, green, red = (image[..., channel].astype(int) for channel in range(3))
+        assert ((red > 200) & (green < 80) & (blue < 80)).sum() > 500
+
+
+def test_an_output_that_cant_be_written_is_one_line_and_exit_1(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.touch()
+    result = run_module("edge.run", SAMPLES[0], "--save", blocked)
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1
+    assert f"{blocked}: can't be made a folder" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["x.jpg", "--threshold", "2"], ["x.jpg", "--threads", "0"], ["x.jpg", "--unknown"]],
+)
+def test_wrong_usage_exits_2(arguments: list[str]) -> None:
+    result = run_module("edge.run", *arguments)
+    assert result.returncode == 2
+    assert "usage: python -m edge.run" in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_model_that_cant_be_used_is_one_line_and_exit_1(tmp_path: Path) -> None:
+    """FAULTS 16."""
+    result = run_module("edge.run", SAMPLES[0], "--model", tmp_path / "none.tflite")
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert result.stderr.count("\n") == 1
+    assert "none.tflite" in result.stderr
+    assert "python -m convert" in result.stderr
+
+
+def test_the_options_reach_the_model() -> None:
+    result = run_module(
+        "edge.run", SAMPLES[0], "--json", "--model", MODELS["float32"], "--threads", 1,  # type: ignore[arg-type]
+        "--threshold", "0",
+    )  # fmt: skip
+    (line,) = lines(result.stdout)
+    assert line["model"]["variant"] == "float32"
+    assert line["threshold"] == 0
+    assert line["label"] == "malignant"
+
+
+def test_help_explains_the_output_and_the_exit_status() -> None:
+    result = run_module("edge.run", "--help")
+    assert result.returncode == 0
+    for text in ("exit status", "--json", "P(malignant)", "not a diagnosis"):
+        assert text in result.stdout
+
+
+def test_a_closed_standard_output_ends_it_quietly() -> None:
+    """FAULTS 50."""
+    command = [sys.executable, "-m", "edge.run", *["pictures/samples"] * 3, "--json"]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(60) == 1
+
+
+def test_an_interrupt_ends_it_with_130_and_no_traceback(tmp_path: Path) -> None:
+    """FAULTS 48 and 49: while it waits for standard input, and among many pictures."""
+    many = tmp_path / "many"
+    many.mkdir()
+    for number in range(2000):
+        (many / f"{number:04}.jpg").symlink_to(SAMPLES[0])
+    for source in (str(many), "-"):
+        command = [sys.executable, "-m", "edge.run", str(SAMPLES[0]), source, "--json"]
+        with subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True,
+        ) as process:  # fmt: skip
+            assert process.stdout
+            assert process.stderr
+            process.stdout.readline()
+            time.sleep(0.05)
+            process.send_signal(signal.SIGINT)
+            rest = process.stdout.read()
+            assert process.wait(30) == 130
+            assert "Traceback" not in process.stderr.read()
+            for line in rest.splitlines():
+                json.loads(line)  # whole lines only

@@ -1,0 +1,48 @@
+"""What the package offers is what it says, and nothing appears by accident."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+import edge
+from edge import errors
+
+from .conftest import ROOT
+
+
+def test_the_public_names_are_these() -> None:
+    assert edge.__all__ == sorted(edge.__all__)
+    public = {
+        name
+        for name, value in vars(edge).items()
+        if not name.startswith("_") and not inspect.ismodule(value)
+    }
+    assert public == set(edge.__all__)
+
+
+def test_every_public_name_is_documented() -> None:
+    for name in edge.__all__:
+        value = getattr(edge, name)
+        assert inspect.getdoc(value), name
+        if inspect.isclass(value):
+            for member, function in inspect.getmembers(value, inspect.isfunction):
+                if not member.startswith("_"):
+                    assert inspect.getdoc(function), f"{name}.{member}"
+
+
+def test_every_error_is_of_one_tree_and_also_a_builtin() -> None:
+    tree = [value for value in vars(errors).values() if inspect.isclass(value)]
+    assert len(tree) == 6
+    for error in tree:
+        assert issubclass(error, errors.LesionEdgeError)
+        if error is not errors.LesionEdgeError:
+            assert issubclass(
+                error, ValueError | ImportError | ArithmeticError | OSError
+            ), error  # fmt: skip
+
+
+def test_the_lowest_modules_import_nothing_of_ours() -> None:
+    for name in ("errors", "files", "terminal"):
+        source = (ROOT / "edge" / f"{name}.py").read_text()
+        assert not re.search(r"^\s*(from \.|from edge|import edge)", source, re.MULTILINE), name
