@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from .contract import Contract
 
 
+NOTICE = "Research and education only, not a diagnosis."
+
+
 @dataclass(frozen=True, slots=True)
 class Timings:
     """How long each step took, in milliseconds; total is from the file to the answer."""

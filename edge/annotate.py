@@ -8,16 +8,15 @@ import cv2
 import numpy as np
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     from .analyzer import Analysis
 
+from .analyzer import NOTICE
 from .errors import OutputError
 from .files import write_atomically
+from .picture import printable
 
-NOTICE = "Research and education only, not a diagnosis."
 _RED, _WHITE, _DARK, _GRAY = (0, 0, 255), (255, 255, 255), (40, 40, 40), (190, 190, 190)
 _MIN_SIDE = 480
 _JPEG_QUALITY = 92
@@ -71,7 +70,7 @@ def _draw_caption(
     return strip
 
 
-def save_annotated(path: Path, image_bgr: NDArray[np.uint8], analysis: Analysis) -> None:
+def save_annotated(path: str, image_bgr: NDArray[np.uint8], analysis: Analysis) -> None:
     """Write the annotated picture as a JPEG, whole or not at all.
 
     Raises:
@@ -84,5 +83,5 @@ def save_annotated(path: Path, image_bgr: NDArray[np.uint8], analysis: Analysis)
     try:
         write_atomically(path, encoded.tobytes())
     except OSError as error:
-        message = f"{path}: can't be written: {error.strerror or error}"
+        message = f"{printable(path)}: can't be written: {error.strerror or error}"
         raise OutputError(message) from error

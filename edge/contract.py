@@ -110,10 +110,12 @@ def parse_contract(document: Mapping[str, Any], name: str) -> Contract:
     )
 
 
-@dataclass(frozen=True, slots=True)
 class _Reader:
-    document: Mapping[str, Any]
-    name: str
+    """Takes values out of the document, each checked; keys with dots go into objects."""
+
+    def __init__(self, document: Mapping[str, Any], name: str) -> None:
+        self.document = document
+        self.name = name
 
     def _get(self, key: str) -> Any:
         value: Any = self.document

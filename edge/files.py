@@ -6,10 +6,7 @@ import errno
 import os
 import stat
 from contextlib import suppress
-from typing import TYPE_CHECKING, BinaryIO
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from typing import BinaryIO
 
 
 def read_bounded(stream: BinaryIO, max_bytes: int) -> bytes | None:
@@ -43,7 +40,7 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     raise OSError(errno.EINVAL, "is not an ordinary file", os.fspath(path))
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     """Write ``data`` to ``path`` so that whoever looks finds the old file or the new one, whole.
 
     The bytes go to a temporary file in the same folder, are flushed to the disk and renamed
@@ -54,21 +51,22 @@ def write_atomically(path: Path, data: bytes) -> None:
         OSError: as the system says it (no space, no permission, ...).
 
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
+    folder, name = os.path.split(os.path.abspath(path))
+    temporary = os.path.join(folder, f".{name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
     try:
-        with temporary.open("xb") as stream:
+        with open(temporary, "xb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        temporary.replace(path)
+        os.replace(temporary, path)
     except BaseException:
         with suppress(OSError):
-            temporary.unlink()
+            os.unlink(temporary)
         raise
-    _flush_folder(path.parent)
+    _flush_folder(folder)
 
 
-def _flush_folder(folder: Path) -> None:
+def _flush_folder(folder: str) -> None:
     # Some file systems (and Windows) can't flush a folder; the rename itself has happened.
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)

@@ -29,14 +29,19 @@ _END = struct.Struct("<4s4H2LH")
 
 def pack(flatbuffer: bytes, contract_json: bytes) -> bytes:
     """Return the bytes of the model file; the same arguments always give the same bytes."""
-    offset, size = len(flatbuffer), len(contract_json)
+    return flatbuffer + _archive(len(flatbuffer), contract_json)
+
+
+def _archive(offset: int, contract_json: bytes) -> bytes:
+    """Return the zip archive that stands ``offset`` bytes into the file."""
+    size = len(contract_json)
     about = (20, 0, 0, _TIME, _DATE, zlib.crc32(contract_json), size, size, len(MEMBER), 0)
     local = _LOCAL.pack(b"PK\x03\x04", *about) + MEMBER
     # "Made by" 0x0314 is Unix and 0o100644 << 16 an ordinary file's mode: unzip extracts it so.
     central = _CENTRAL.pack(b"PK\x01\x02", 0x0314, *about, 0, 0, 0, 0o100644 << 16, offset) + MEMBER
     start = offset + len(local) + size
     end = _END.pack(b"PK\x05\x06", 0, 0, 1, 1, len(central), start, 0)
-    return b"".join((flatbuffer, local, contract_json, central, end))
+    return b"".join((local, contract_json, central, end))
 
 
 def unpack(data: bytes, name: str) -> tuple[bytes, dict[str, Any]]:
@@ -52,7 +57,7 @@ def unpack(data: bytes, name: str) -> tuple[bytes, dict[str, Any]]:
 
     """
     flatbuffer, contract_json = _split(data, name)
-    if pack(flatbuffer, contract_json) != data:
+    if data[len(flatbuffer) :] != _archive(len(flatbuffer), contract_json):
         message = (
             f"{name}: the model file is damaged (its archive is not as written); copy it again"
         )

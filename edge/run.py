@@ -6,11 +6,10 @@ import argparse
 import json
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .analyzer import Analysis, Analyzer, read_picture
-from .annotate import NOTICE, save_annotated
+from .analyzer import NOTICE, Analysis, Analyzer, read_picture
+from .annotate import save_annotated
 from .errors import LesionEdgeError, OutputError
 from .picture import printable
 from .sources import expand
@@ -63,11 +62,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="a picture (JPEG, PNG), a folder, a quoted pattern, or - for standard input",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="JSON Lines instead of text")
+    parser.add_argument("--save", metavar="DIR", help="write annotated pictures to this folder")
     parser.add_argument(
-        "--save", type=Path, metavar="DIR", help="write annotated pictures to this folder"
-    )
-    parser.add_argument(
-        "--model", type=Path, metavar="FILE", help="a .tflite file made by python -m convert"
+        "--model", metavar="FILE", help="a .tflite file made by python -m convert"
         " (default: the int8 model that is shipped)",
     )  # fmt: skip
     parser.add_argument(
@@ -128,7 +125,7 @@ def _analyse_all(options: argparse.Namespace) -> int:
 
 
 def _report_json(
-    name: str, result: Analysis | LesionEdgeError, model: dict[str, str], saved: Path | None
+    name: str, result: Analysis | LesionEdgeError, model: dict[str, str], saved: str | None
 ) -> None:
     line: dict[str, Any] = {"image": name}
     if isinstance(result, LesionEdgeError):
@@ -137,12 +134,12 @@ def _report_json(
         line |= result.to_dict()
         line["model"] = model
         if saved:
-            line["saved"] = str(saved)
+            line["saved"] = saved
     print(json.dumps(line), flush=True)
 
 
 def _report_text(
-    name: str, result: Analysis | LesionEdgeError, model: dict[str, str], saved: Path | None
+    name: str, result: Analysis | LesionEdgeError, model: dict[str, str], saved: str | None
 ) -> None:
     del model
     if isinstance(result, LesionEdgeError):
@@ -170,24 +167,24 @@ def _report_text(
 class _Output:
     """The folder of annotated pictures, with a name of its own for each picture."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: str) -> None:
         self._folder = folder
         self._taken: dict[str, int] = {}
         self._make()
 
     def _make(self) -> None:
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            os.makedirs(self._folder, exist_ok=True)
         except OSError as error:
-            message = f"{self._folder}: can't be made a folder: {error.strerror}"
+            message = f"{printable(self._folder)}: can't be made a folder: {error.strerror}"
             raise OutputError(message) from error
 
-    def save(self, source: str, image_bgr: Any, analysis: Analysis) -> Path:
-        stem = "stdin" if source == "-" else Path(source).stem
+    def save(self, source: str, image_bgr: Any, analysis: Analysis) -> str:
+        stem = "stdin" if source == "-" else os.path.splitext(os.path.basename(source))[0]
         # Two folders may hold pictures of the same name.
         number = self._taken[stem] = self._taken.get(stem, 0) + 1
         suffix = f"-{number}" if number > 1 else ""
-        path = self._folder / f"{stem}{suffix}_annotated.jpg"
+        path = os.path.join(self._folder, f"{stem}{suffix}_annotated.jpg")
         self._make()
         save_annotated(path, image_bgr, analysis)
         return path

@@ -7,7 +7,6 @@ import os
 import threading
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from .contract import Contract, parse_contract
 from .errors import ModelError, PredictionError, RuntimeMissingError
 from .files import open_regular, read_bounded
 from .modelfile import unpack
+from .picture import printable
 from .preprocess import resize_into
 
 if TYPE_CHECKING:
@@ -57,15 +57,16 @@ class Classifier:
     def __init__(
         self, model: str | os.PathLike[str] | None = None, *, threads: int | None = None
     ) -> None:
-        path = default_model_path() if model is None else Path(model)
+        path = default_model_path() if model is None else os.fspath(model)
+        name = printable(os.path.basename(path))
         flatbuffer, self.document = load_model_file(path)
-        self.contract = parse_contract(self.document, path.name)
+        self.contract = parse_contract(self.document, name)
         self.threads = default_threads() if threads is None else threads
         # The interpreter reads the weights from this buffer as long as it lives.
         self._flatbuffer = flatbuffer
-        self._interpreter = _make_interpreter(flatbuffer, self.threads, path.name)
+        self._interpreter = _make_interpreter(flatbuffer, self.threads, name)
         self._input_index, self._output_index = _check_tensors(
-            self._interpreter, self.contract, path.name
+            self._interpreter, self.contract, name
         )
         # An interpreter has one set of tensors: one picture at a time.
         self._lock = threading.Lock()
@@ -108,14 +109,17 @@ def default_threads() -> int:
     return min(cores, _MAX_DEFAULT_THREADS)
 
 
-def default_model_path() -> Path:
+def default_model_path() -> str:
     """Return where the model is that the package ships: installed, or in a checkout."""
-    package = Path(__file__).resolve().parent
-    installed = package / "models" / "lesion-int8.tflite"
-    return installed if installed.exists() else package.parent / "models" / installed.name
+    package = os.path.dirname(os.path.abspath(__file__))
+    installed, checkout = (
+        os.path.join(folder, "models", "lesion-int8.tflite")
+        for folder in (package, os.path.dirname(package))
+    )
+    return installed if os.path.exists(installed) else checkout
 
 
-def load_model_file(path: Path) -> tuple[bytes, dict[str, Any]]:
+def load_model_file(path: str | os.PathLike[str]) -> tuple[bytes, dict[str, Any]]:
     """Read a model file once and return its flatbuffer and its contract, checked by hash.
 
     Raises:
@@ -127,12 +131,15 @@ def load_model_file(path: Path) -> tuple[bytes, dict[str, Any]]:
             data = read_bounded(stream, MAX_MODEL_BYTES)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        message = f"{path}: the model can't be read: {reason}; make one with: python -m convert"
+        message = (
+            f"{printable(path)}: the model can't be read: {reason}; "
+            "make one with: python -m convert"
+        )
         raise ModelError(message) from error
     if data is None:
-        message = f"{path}: larger than the limit of {MAX_MODEL_BYTES} bytes for a model"
+        message = f"{printable(path)}: larger than the limit of {MAX_MODEL_BYTES} bytes for a model"
         raise ModelError(message)
-    return unpack(data, path.name)
+    return unpack(data, printable(os.path.basename(path)))
 
 
 def load_interpreter_class() -> Any:

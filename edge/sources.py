@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from typing import TYPE_CHECKING
 
@@ -23,18 +22,16 @@ def expand(sources: Sequence[str]) -> Iterator[str | PictureError]:
     else is passed on as it is: opening it will tell.
     """
     for source in sources:
-        if source == "-":
+        if source == "-" or os.path.isfile(source):
             yield source
         elif os.path.isdir(source):
             yield from _or_error(
                 _walk(source), f"{printable(source)}: no JPEG or PNG in this folder"
             )
-        elif glob.has_magic(source) and not os.path.lexists(source):
-            found = sorted(glob.iglob(source, recursive=True))
-            pictures = (path for path in found if not os.path.isdir(path))
-            yield from _or_error(pictures, f"{printable(source)}: no file fits this pattern")
-        else:
+        elif os.path.lexists(source) or not any(character in source for character in "*?["):
             yield source
+        else:
+            yield from _or_error(_match(source), f"{printable(source)}: no file fits this pattern")
 
 
 def _walk(folder: str) -> Iterator[str]:
@@ -43,6 +40,12 @@ def _walk(folder: str) -> Iterator[str]:
         for name in sorted(files):
             if name.lower().endswith(SUFFIXES):
                 yield os.path.join(parent, name)
+
+
+def _match(pattern: str) -> Iterator[str]:
+    import glob  # not needed by most calls
+
+    return (path for path in sorted(glob.iglob(pattern, recursive=True)) if os.path.isfile(path))
 
 
 def _or_error(paths: Iterator[str], message: str) -> Iterator[str | PictureError]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -14,8 +13,11 @@ import pytest
 
 from edge import Analyzer
 
+from .pictures import MODELS, ROOT, SAMPLES
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -23,29 +25,18 @@ if TYPE_CHECKING:
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-ROOT = Path(__file__).resolve().parent.parent
-SAMPLES = sorted((ROOT / "pictures" / "samples").rglob("*.jpg"))
-CALIBRATION = sorted((ROOT / "pictures" / "calibration").rglob("*.jpg"))
-HELD_OUT = sorted((ROOT / "pictures" / "held_out").rglob("*.jpg"))
-MODELS = {
-    variant: ROOT / "models" / f"lesion-{variant}.tflite"
-    for variant in ("float32", "float16", "dynamic", "int8")
-}
-
 Run = subprocess.CompletedProcess[str]
 
 
 def run_module(
-    module: str, *arguments: str | Path, python: Path | str = sys.executable, **options: object
+    module: str, *arguments: str | Path, python: Path | str = sys.executable, **options: Any
 ) -> Run:
     """Run ``python -m module`` in the project's folder, as a user would."""
+    if "input" not in options:
+        options.setdefault("stdin", subprocess.DEVNULL)
+    settings: dict[str, Any] = {"cwd": ROOT, "timeout": 300, "encoding": "utf-8", **options}
     command = [str(python), "-m", module, *map(str, arguments)]
-    settings = {"cwd": ROOT, "timeout": 300, "check": False, "text": True, "encoding": "utf-8"}
-    if "stdin" not in options and "input" not in options:
-        settings["stdin"] = subprocess.DEVNULL
-    return subprocess.run(  # type: ignore[call-overload,no-any-return]
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **{**settings, **options}
-    )
+    return subprocess.run(command, capture_output=True, check=False, **settings)
 
 
 @pytest.fixture
@@ -58,7 +49,9 @@ def sample() -> Path:
 def save_picture(tmp_path: Path) -> Callable[..., Path]:
     """Write an array as a picture and return its path."""
 
-    def save(image: NDArray[np.generic], name: str = "picture.png", *parameters: int) -> Path:
+    def save(
+        image: NDArray[np.uint8 | np.uint16], name: str = "picture.png", *parameters: int
+    ) -> Path:
         path = tmp_path / name
         encoded = cv2.imencode(path.suffix, image, parameters)[1]
         path.write_bytes(encoded.tobytes())

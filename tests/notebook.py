@@ -9,12 +9,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import cv2
+import numpy as np
 
 if TYPE_CHECKING:
-    import numpy as np
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
 Box = tuple[int, int, int, int]
+
+
+def imread(path: Path) -> NDArray[np.uint8]:
+    """Read a picture as the notebook does: (height, width, 3) uint8, BGR."""
+    image = cv2.imread(str(path))
+    assert image is not None, path
+    return image.astype(np.uint8, copy=False)
 
 
 def boxes(image_bgr: NDArray[np.uint8]) -> list[Box]:

@@ -11,14 +11,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import pytest
 
 from edge.picture import printable
 
 from . import notebook
-from .conftest import MODELS, ROOT, SAMPLES, run_module
+from .conftest import run_module
+from .notebook import imread
+from .pictures import MODELS, ROOT, SAMPLES
 
 
 def lines(text: str) -> list[dict[str, Any]]:
@@ -50,7 +50,7 @@ def test_json_lines_have_the_documented_form_and_the_notebooks_regions() -> None
             "image", "size", "label", "probability", "threshold", "regions", "timings_ms",
             "warnings", "model",
         ]  # fmt: skip
-        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+        image = imread(path)
         assert line["image"] == str(path.relative_to(ROOT))
         assert line["size"] == [image.shape[1], image.shape[0]]
         assert line["label"] == (
@@ -154,7 +154,7 @@ def test_annotated_pictures_are_saved_each_under_its_own_name(tmp_path: Path) ->
     saved = [Path(line["saved"]) for line in lines(result.stdout)]
     assert saved == [out / "same_annotated.jpg", out / "same-2_annotated.jpg"]
     for path in saved:
-        image = cv2.imread(str(path))
+        image = imread(path)
         # A pure red box, whatever JPEG makes of it.
         blue, green, red = (image[..., channel].astype(int) for channel in range(3))
         assert ((red > 200) & (green < 80) & (blue < 80)).sum() > 500

@@ -8,9 +8,9 @@ import io
 import json
 import random
 import zipfile
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,10 +18,15 @@ from hypothesis import strategies as st
 from edge import Analyzer, ModelError
 from edge import runtime as edge_runtime
 from edge.contract import parse_contract
+from edge.files import open_regular
 from edge.modelfile import pack, unpack
 from edge.runtime import Classifier
 
-from .conftest import MODELS
+from .pictures import MODELS
+
+if TYPE_CHECKING:
+    import os
+    from pathlib import Path
 
 
 def repack(flatbuffer: bytes, document: dict[str, Any]) -> bytes:
@@ -215,8 +220,10 @@ def test_a_contract_that_cant_be_honoured_is_refused_by_name(
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-        lambda children: st.lists(children, max_size=3)
-        | st.dictionaries(st.sampled_from(["schema", "input", "labels", "name"]), children),
+        lambda children: (
+            st.lists(children, max_size=3)
+            | st.dictionaries(st.sampled_from(["schema", "input", "labels", "name"]), children)
+        ),
         max_leaves=6,
     )
 )
@@ -258,14 +265,15 @@ def test_what_is_hashed_is_what_is_loaded(
     path = tmp_path / "model.tflite"
     path.write_bytes(whole)
     reads = []
-    opened = edge_runtime.open_regular
-    monkeypatch.setattr(
-        edge_runtime, "open_regular", lambda name: reads.append(name) or opened(name)  # type: ignore[func-returns-value]
-    )  # fmt: skip
+
+    def counted(name: str | os.PathLike[str]) -> BinaryIO:
+        reads.append(name)
+        return open_regular(name)
+
+    monkeypatch.setattr(edge_runtime, "open_regular", counted)
     classifier = Classifier(path)
     path.write_bytes(b"swapped")
-    image = __import__("numpy").zeros((9, 9, 3), "uint8")
-    assert 0 <= classifier.predict(image).probability <= 1
+    assert 0 <= classifier.predict(np.zeros((9, 9, 3), np.uint8)).probability <= 1
     assert len(reads) == 1
 
 

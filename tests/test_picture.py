@@ -19,7 +19,7 @@ from edge import Analyzer, PictureError, decode, read_picture
 from edge.files import read_bounded
 from edge.picture import check_image, read_bytes
 
-from .conftest import SAMPLES
+from .pictures import SAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ import re
 import edge
 from edge import errors
 
-from .conftest import ROOT
+from .pictures import ROOT
 
 
 def test_the_public_names_are_these() -> None:

@@ -7,8 +7,7 @@ import sys
 import threading
 import types
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -19,7 +18,10 @@ from edge.contract import InputSpec
 from edge.preprocess import resize_into
 from edge.runtime import Classifier, load_interpreter_class
 
-from .conftest import MODELS, ROOT, SAMPLES
+from .pictures import MODELS, ROOT, SAMPLES
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # Before anything of the package is imported: the heavy modules can't be, and no socket opens.
 GUARD = """
@@ -132,7 +134,7 @@ def test_bytes_reach_an_int8_input_exactly() -> None:
 
 
 def test_the_resize_is_opencvs_bilinear_written_in_place() -> None:
-    """Golden: (2, 2) to (1, 1) bilinear is the mean of the four, by the definition of the centre."""
+    """Golden: (2, 2) to (1, 1) samples the centre, which is the mean of the four."""
     image = np.array([[[0, 10, 20], [4, 30, 20]], [[8, 50, 20], [12, 70, 20]]], np.uint8)
     out = np.zeros((1, 1, 3), np.uint8)
     resize_into(image, out, InputSpec((1, 1), "linear", "uint8", 0))

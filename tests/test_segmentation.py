@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
@@ -15,9 +14,11 @@ from hypothesis.extra import numpy as hnp
 from edge import find_regions, read_picture
 
 from . import notebook
-from .conftest import CALIBRATION, HELD_OUT, SAMPLES
+from .pictures import CALIBRATION, HELD_OUT, SAMPLES
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
 
