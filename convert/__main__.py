@@ -1,0 +1,320 @@
+"""Turn a trained model.h5 into verified TFLite model files for the edge."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge.errors import LesionEdgeError
+from edge.files import write_atomically
+from edge.terminal import quiet_native_stderr
+
+from .errors import ConvertError, ParityError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from .parity import Budget
+    from .pipeline import Job, Outcome
+    from .pixels import PixelContract
+    from .weights import Weights
+
+VARIANTS = ("float32", "float16", "dynamic", "int8")
+_ROOT = Path(__file__).resolve().parent.parent
+_DEFAULT_WEIGHTS = _ROOT / "models" / "model.h5"
+_EPILOG = """\
+The weights' contract (how pixels became the network's input when it was trained) is folded into
+the first layer, so that every model file takes raw BGR bytes. Our own model.h5 names its
+contract; for other weights give --contract, or --channel-order, --scale and --offset.
+
+exit status: 0 every model file is within its budget and written; 1 one is not, or the conversion
+failed: then none is written; 2 wrong usage; 130 interrupted.
+
+Research and education only, not a diagnosis."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    parser = _make_parser()
+    options = parser.parse_args(arguments)
+    # TensorFlow and its libraries write to file descriptor 2 from C++: kept, shown on a crash.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # its sums differ from run to run
+    with tempfile.TemporaryFile() as native:
+        try:
+            with quiet_native_stderr(native):
+                return _convert(options)
+        except UsageError as error:
+            print(f"convert: {error}", file=sys.stderr)
+            return 2
+        except LesionEdgeError as error:
+            print(f"convert: {error}", file=sys.stderr)
+            return 1
+        except KeyboardInterrupt:
+            print("convert: interrupted, nothing was written", file=sys.stderr)
+            return 130
+        except BaseException:
+            native.seek(0)
+            sys.stderr.write(native.read().decode(errors="replace"))
+            raise
+
+
+def _convert(options: argparse.Namespace) -> int:
+    # Imported here, so that --help and wrong usage answer at once.
+    import logging
+    import warnings
+
+    warnings.filterwarnings("ignore")
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    from . import pipeline, report
+
+    job = _plan(options, _say)
+    outcome = pipeline.run(job, _say)
+    about = {
+        "weights": {"file": job.weights.name, "sha256": job.weights.sha256},
+        "contract": job.pixels.to_dict(),
+        "threshold": job.threshold,
+        "calibration_pictures": len(job.calibration),
+        "held_out_pictures": len(job.held_out),
+    }
+    if options.json:
+        print(json.dumps(report.to_dict(outcome.rows, about), indent=2, ensure_ascii=False))
+    else:
+        print(report.to_text(outcome.rows))
+    failed = [f"{row.variant}: {over}" for row in outcome.rows for over in row.over]
+    if failed:
+        message = f"nothing is written to {options.out}: " + "; ".join(failed)
+        raise ParityError(message)
+    _write(options.out, outcome, about)
+    return 0
+
+
+def _plan(options: argparse.Namespace, say: Callable[[str], None]) -> Job:
+    from .fetch import default_cache_dir, resolve_weights
+    from .parity import DEFAULT_BUDGETS
+    from .pictures import choose, load_set
+    from .pipeline import Job
+    from .weights import read_weights
+
+    path = resolve_weights(
+        options.weights,
+        sha256=options.sha256,
+        cache_dir=options.cache or default_cache_dir(),
+        timeout_s=options.timeout,
+        progress=say,
+    )
+    weights = read_weights(path, sha256=options.sha256)
+    say(f"weights: {path}, SHA-256 {weights.sha256}")
+    declared: dict[str, Any] = dict(weights.declared or {})
+    pixels = _choose_contract(options, weights)
+    labels = tuple(options.labels or declared.get("labels") or ("benign", "malignant"))
+    threshold = (
+        options.threshold if options.threshold is not None else declared.get("threshold", 0.5)
+    )
+    calibration = choose(
+        load_set(options.calibration, labels), options.calibration_count, options.seed
+    )
+    held_out = load_set(options.held_out, labels)
+    return Job(
+        weights=weights,
+        pixels=pixels,
+        name=str(options.name or declared.get("name") or path.stem),
+        labels=(str(labels[0]), str(labels[1])),
+        threshold=float(str(threshold)),
+        variants=tuple(variant for variant in VARIANTS if variant in options.variants),
+        calibration=calibration,
+        held_out=held_out,
+        seed=options.seed,
+        budgets=_change_budgets(dict(DEFAULT_BUDGETS), options),
+        rounds=options.rounds,
+    )
+
+
+def _choose_contract(options: argparse.Namespace, weights: Weights) -> PixelContract:
+    from .pixels import PRESETS, PixelContract, triple
+
+    explicit = (options.channel_order, options.scale, options.offset)
+    if options.contract and any(explicit):
+        raise UsageError("give --contract, or --channel-order, --scale and --offset, not both")
+    if options.contract:
+        return PRESETS[options.contract]
+    if any(explicit):
+        if not all(explicit):
+            raise UsageError("--channel-order, --scale and --offset go together")
+        try:
+            scale, offset = triple(options.scale.split(",")), triple(options.offset.split(","))
+        except ValueError as error:
+            raise UsageError(
+                "--scale and --offset take one number, or three with commas"
+            ) from error
+        return PixelContract(options.channel_order, scale, offset)
+    contract = (weights.declared or {}).get("contract")
+    if not isinstance(contract, dict):
+        message = (
+            f"{weights.name} doesn't say how pixels become its input: give --contract notebook "
+            "(BGR, 0..255), --contract keras (RGB, divided by 255), or --channel-order, --scale "
+            "and --offset"
+        )
+        raise UsageError(message)
+    return PixelContract.from_dict(contract)
+
+
+def _change_budgets(budgets: dict[str, Budget], options: argparse.Namespace) -> dict[str, Budget]:
+    for field in ("max_delta", "mean_delta", "flips"):
+        for variant, value in getattr(options, field):
+            budgets[variant] = dataclasses.replace(budgets[variant], **{field: value})
+    return budgets
+
+
+def _write(folder: Path, outcome: Outcome, about: dict[str, Any]) -> None:
+    from . import report
+
+    text = json.dumps(report.to_dict(outcome.rows, about), indent=2, ensure_ascii=False) + "\n"
+    source = about["weights"]
+    line = (
+        f"Weights `{source['file']}`, SHA-256 `{source['sha256']}`; compared with Keras on "
+        f"{about['held_out_pictures']} held-out pictures; one thread."
+    )
+    files = {f"lesion-{variant}.tflite": data for variant, data in outcome.files.items()}
+    files["report.json"] = text.encode()
+    files["report.md"] = report.to_markdown(outcome.rows, [line]).encode()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, data in files.items():
+            write_atomically(folder / name, data)
+    except OSError as error:
+        message = f"{folder}: can't be written: {error.strerror or error}"
+        raise ConvertError(message) from error
+    _say(f"wrote {', '.join(files)} to {folder}")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m convert",
+        description=__doc__,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    pictures = _ROOT / "pictures"
+    add = parser.add_argument
+    add(
+        "--out", type=Path, default=Path("out"), metavar="DIR", help="where to write (default: out)"
+    )
+    add(
+        "--variants", type=_variants, default=VARIANTS, metavar="LIST",
+        help=f"which to make, with commas (default: {','.join(VARIANTS)})",
+    )  # fmt: skip
+    add("--json", action="store_true", help="print the report as JSON instead of the table")
+    group = parser.add_argument_group("weights")
+    add = group.add_argument
+    add(
+        "--weights", default=str(_DEFAULT_WEIGHTS), metavar="SPEC",
+        help="a file (.h5, .weights.h5, .keras), upstream (the notebook's, by gdown), gdrive:ID, "
+        "or an https address (default: the project's models/model.h5)",
+    )  # fmt: skip
+    add("--sha256", metavar="HEX", help="refuse weights with another hash")
+    add(
+        "--timeout",
+        type=_positive,
+        default=300.0,
+        metavar="S",
+        help="for a download (default: 300)",
+    )
+    add("--cache", type=Path, metavar="DIR", help="where downloads are kept")
+    group = parser.add_argument_group("contract of the weights")
+    add = group.add_argument
+    add("--contract", choices=("notebook", "keras"), help="BGR 0..255, or RGB divided by 255")
+    add("--channel-order", choices=("BGR", "RGB"))
+    add(
+        "--scale",
+        metavar="S",
+        help="input = pixel * scale + offset; one number, or three with commas",
+    )
+    add("--offset", metavar="O", help="one number, or three with commas; write --offset=-1")
+    add("--labels", type=_labels, metavar="A,B", help="default: benign,malignant")
+    add(
+        "--threshold",
+        type=_share,
+        metavar="P",
+        help="B from this P(B) on (default: the weights', or 0.5)",
+    )
+    add("--name", help="what to call the model (default: the weights', or the file's)")
+    group = parser.add_argument_group("proof")
+    add = group.add_argument
+    add(
+        "--calibration", type=Path, default=pictures / "calibration", metavar="DIR",
+        help="real pictures for int8 (default: the project's)",
+    )  # fmt: skip
+    add(
+        "--calibration-count",
+        type=int,
+        default=100,
+        metavar="N",
+        help="use at most N (default: 100)",
+    )
+    add("--seed", type=int, default=0, metavar="N", help="which N of them (default: 0)")
+    add(
+        "--held-out", type=Path, default=pictures / "held_out", metavar="DIR",
+        help="real pictures to compare with Keras on (default: the project's)",
+    )  # fmt: skip
+    for name, metavar, what in (
+        ("--max-delta", "VARIANT=X", "largest |Δp| allowed"),
+        ("--mean-delta", "VARIANT=X", "mean |Δp| allowed"),
+        ("--flips", "VARIANT=X", "share of labels allowed to differ, 0 to 1"),
+    ):
+        add(name, type=_budget, action="append", default=[], metavar=metavar, help=what)
+    add("--rounds", type=int, default=50, metavar="N", help="timed invokes of each (default: 50)")
+    return parser
+
+
+def _variants(text: str) -> tuple[str, ...]:
+    chosen = tuple(text.split(","))
+    if unknown := [variant for variant in chosen if variant not in VARIANTS]:
+        message = f"unknown: {', '.join(unknown)}; there are {', '.join(VARIANTS)}"
+        raise argparse.ArgumentTypeError(message)
+    return chosen
+
+
+def _labels(text: str) -> tuple[str, str]:
+    first, _, second = text.partition(",")
+    if not first or not second or "," in second or first == second:
+        raise argparse.ArgumentTypeError("give two different labels, such as benign,malignant")
+    return first, second
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError("must be positive")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError("must be from 0 to 1")
+    return value
+
+
+def _budget(text: str) -> tuple[str, float]:
+    variant, _, number = text.partition("=")
+    if variant not in VARIANTS:
+        raise argparse.ArgumentTypeError(f"give VARIANT=X with one of {', '.join(VARIANTS)}")
+    value = float(number)
+    if not value >= 0:
+        raise argparse.ArgumentTypeError("must be 0 or more")
+    return variant, value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

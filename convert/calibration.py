@@ -1,0 +1,91 @@
+"""The range of every activation, observed on real pictures, for int8 quantisation."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from numpy.typing import NDArray
+
+Ranges = dict[str, tuple[float, float]]
+"""The smallest and the largest value of each activation, by the tensor's name."""
+
+BODY_OUTPUT = "dense1"
+"""The layer whose ten values end the int8 body."""
+HEADROOM = 1.5
+"""How much further than observed the body's output may go before it saturates.
+
+Convolutions are observed at a million places a picture, so a few dozen pictures show their range.
+The body's output is ten numbers a picture: its true maximum is not among so few, and where one is
+cut off the probability is off by whole hundredths.  That was the only source of outliers in a
+plain min-max calibration; ``models/MODEL_CARD.md`` has the figures.  The price is a coarser step
+of ten values, which is small beside the rounding of the convolutions."""
+
+_DIGITS = 3
+
+
+def open_undelegated(flatbuffer: bytes, **options: Any) -> Any:
+    """Return an interpreter that runs the graph's own operations, so that each can be seen."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    return Interpreter(
+        model_content=flatbuffer,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        **options,
+    )
+
+
+def activations(interpreter: Any) -> list[dict[str, Any]]:
+    """Return the details of the input and of each operation's output, in the graph's order."""
+    details = {tensor["index"]: tensor for tensor in interpreter.get_tensor_details()}
+    outputs = [index for op in interpreter._get_ops_details() for index in op["outputs"]]  # noqa: SLF001
+    return [*interpreter.get_input_details(), *(details[index] for index in outputs)]
+
+
+def observe_ranges(
+    float32: bytes, images: Iterable[NDArray[np.uint8]], progress: Callable[[int], None]
+) -> Ranges:
+    """Run the float32 graph on pictures and return each activation's range.
+
+    Args:
+        float32: a flatbuffer with a float32 input, (1, height, width, 3), BGR, 0..255.
+        images: pictures as the edge resizes them: (height, width, 3) uint8, BGR.
+        progress: told how many pictures are done.
+
+    Returns:
+        The input's range is 0..255 by definition.  The others are rounded away from zero to
+        three digits, so that the last bits of a processor's float arithmetic don't reach the
+        quantised file: it comes out the same on every machine.
+
+    """
+    interpreter = open_undelegated(float32, experimental_preserve_all_tensors=True, num_threads=2)
+    interpreter.allocate_tensors()
+    first, *rest = activations(interpreter)
+    seen: Ranges = {}
+    for done, image in enumerate(images, 1):
+        interpreter.set_tensor(first["index"], image[None].astype(np.float32))
+        interpreter.invoke()
+        for tensor in rest:
+            values = interpreter.get_tensor(tensor["index"])
+            low, high = seen.get(tensor["name"], (0.0, 0.0))
+            seen[tensor["name"]] = (min(low, float(values.min())), max(high, float(values.max())))
+        progress(done)
+    for name, (low, high) in seen.items():
+        if BODY_OUTPUT in name:
+            seen[name] = (low * HEADROOM, high * HEADROOM)
+    ranges = {name: (_away(low), _away(high)) for name, (low, high) in seen.items()}
+    ranges[first["name"]] = (0.0, 255.0)
+    return ranges
+
+
+def _away(value: float) -> float:
+    """Round away from zero to three significant digits."""
+    if value == 0.0:
+        return 0.0
+    step = 10.0 ** (math.floor(math.log10(abs(value))) - _DIGITS + 1)
+    return math.copysign(math.ceil(abs(value) / step) * step, value)

@@ -1,0 +1,121 @@
+"""Sets of real pictures, on which models are calibrated and judged."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge.picture import decode, read_bytes
+from edge.preprocess import resize_into
+from edge.sources import expand
+
+from .errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from edge.contract import InputSpec
+
+SHIPPED = Path(__file__).resolve().parent.parent / "pictures"
+"""The pictures of the project, in a checkout; an installed package has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class SamplePicture:
+    """One picture of a set."""
+
+    name: str
+    """Its path below the set's folder, with forward slashes."""
+    data: bytes
+    sha256: str
+    label: str | None
+    """From ``labels.csv`` or the name of its folder; None where neither says."""
+
+
+def load_set(folder: Path, labels: Sequence[str]) -> list[SamplePicture]:
+    """Read every JPEG and PNG below a folder, sorted by path.
+
+    A picture's label is what ``labels.csv`` in the folder (columns ``image_id``, ``label``) says
+    of its stem, or else the name of the folder it is in, where that is one of ``labels``.
+
+    Raises:
+        UsageError: the folder is missing or holds no picture.
+        PictureError: a picture can't be read.
+
+    """
+    if not folder.is_dir():
+        message = f"{folder}: no such folder of pictures; name one of real dermoscopic pictures"
+        raise UsageError(message)
+    listed = _read_labels(folder / "labels.csv")
+    pictures = []
+    for source in expand([str(folder)]):
+        if not isinstance(source, str):
+            raise UsageError(str(source))
+        path, data = Path(source), read_bytes(source)
+        label = listed.get(path.stem, path.parent.name)
+        pictures.append(
+            SamplePicture(
+                path.relative_to(folder).as_posix(),
+                data,
+                hashlib.sha256(data).hexdigest(),
+                label if label in labels else None,
+            )
+        )
+    return pictures
+
+
+def choose(pictures: Sequence[SamplePicture], count: int, seed: int) -> list[SamplePicture]:
+    """Return ``count`` of the pictures (all, if there are no more), drawn with a seed, in order."""
+    if len(pictures) <= count:
+        return list(pictures)
+    drawn = random.Random(seed).sample(range(len(pictures)), count)  # noqa: S311 - not a secret
+    return [pictures[index] for index in sorted(drawn)]
+
+
+def require_disjoint(
+    calibration: Iterable[SamplePicture], held_out: Iterable[SamplePicture]
+) -> None:
+    """Check that no picture that parity is judged on was calibrated on.
+
+    Raises:
+        UsageError: the two sets share a file, by content.
+
+    """
+    known = {picture.sha256: picture.name for picture in calibration}
+    for picture in held_out:
+        if picture.sha256 in known:
+            message = (
+                f"{picture.name} of the held-out pictures is {known[picture.sha256]} of the "
+                "calibration pictures; parity must be judged on others"
+            )
+            raise UsageError(message)
+
+
+def resized(picture: SamplePicture, spec: InputSpec) -> NDArray[np.uint8]:
+    """Return a picture as the edge resizes it: (height, width, 3) uint8, BGR, before encoding."""
+    width, height = spec.size_wh
+    out = np.empty((height, width, 3), np.uint8)
+    resize_into(decode(picture.data, picture.name).image_bgr, out, spec)
+    if spec.byte_mask:
+        np.bitwise_xor(out, spec.byte_mask, out=out)
+    return out
+
+
+def _read_labels(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    with path.open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    try:
+        return {row["image_id"]: row["label"] for row in rows}
+    except KeyError as error:
+        message = f"{path}: expected the columns image_id and label, it has no {error}"
+        raise UsageError(message) from error

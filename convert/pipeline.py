@@ -1,0 +1,165 @@
+"""From weights to model files, and the proof that they answer as Keras does."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge.modelfile import pack
+from edge.runtime import Classifier
+from edge.terminal import Progress
+
+from .calibration import observe_ranges
+from .document import RESIZE, describe, input_dtype, manifest, manifest_sha256
+from .export import build_folded, export_float32, quantise
+from .network import build_network
+from .parity import compare, edge_answers, exceeded, keras_answers
+from .pictures import require_disjoint, resized
+from .report import Row, time_interleaved
+from .weights import apply_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from .parity import Budget, Parity
+    from .pictures import SamplePicture
+    from .pixels import PixelContract
+    from .weights import Weights
+
+_PARITY_THREADS = 1
+"""With one thread an answer doesn't depend on how many cores the machine has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is to be converted, and how it is judged."""
+
+    weights: Weights
+    pixels: PixelContract
+    name: str
+    labels: tuple[str, str]
+    threshold: float
+    variants: tuple[str, ...]
+    calibration: Sequence[SamplePicture]
+    held_out: Sequence[SamplePicture]
+    seed: int
+    budgets: Mapping[str, Budget]
+    rounds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The model files, by variant, and the table's rows; a file over budget is not among them."""
+
+    files: Mapping[str, bytes]
+    rows: Sequence[Row]
+
+
+def run(job: Job, say: Callable[[str], None]) -> Outcome:
+    """Export every variant, run each on the edge's runtime beside Keras, and time them.
+
+    Args:
+        job: what to do.
+        say: told each step, a line at a time.
+
+    Raises:
+        UsageError: a held-out picture was calibrated on.
+        ExportError: a converter failed.
+
+    """
+    require_disjoint(job.calibration, job.held_out)
+    say("exporting float32")
+    folded = build_folded(job.weights, job.pixels)
+    flatbuffers = _export(job, folded, say)
+    say(f"asking Keras about {len(job.held_out)} held-out pictures")
+    images = [resized(picture, RESIZE) for picture in job.held_out]
+    reference = build_network()
+    apply_weights(reference, job.weights)
+    progress = Progress("Keras: pictures", len(images))
+    expected = keras_answers(reference, job.pixels, images, progress.update)
+    progress.clear()
+
+    documents = {
+        variant: describe(
+            variant,
+            flatbuffer,
+            name=job.name,
+            labels=job.labels,
+            threshold=job.threshold,
+            weights=job.weights,
+            pixels=job.pixels,
+            calibration=manifest(job.calibration, job.seed),
+        )
+        for variant, flatbuffer in flatbuffers.items()
+    }
+    with tempfile.TemporaryDirectory(prefix="lesion-edge-") as folder:
+        classifiers = {
+            variant: _load(Path(folder) / f"{variant}.tflite", flatbuffer, documents[variant])
+            for variant, flatbuffer in flatbuffers.items()
+        }
+        parities = {}
+        for variant, classifier in classifiers.items():
+            say(f"{variant}: comparing with Keras")
+            parities[variant] = _judge(job, classifier, images, expected)
+        say(f"timing {job.rounds} invokes of each, one thread, in turns")
+        timings = time_interleaved(classifiers, images, job.rounds)
+
+    files, rows = {}, []
+    held_out = {"held_out_sha256": manifest_sha256(job.held_out)}
+    for variant, flatbuffer in flatbuffers.items():
+        parity = parities[variant]
+        over = tuple(exceeded(parity, job.budgets[variant]))
+        data = _pack(flatbuffer, {**documents[variant], "parity": {**parity.to_dict(), **held_out}})
+        rows.append(Row(variant, len(data), parity, *timings[variant], over))
+        if not over:
+            files[variant] = data
+    return Outcome(files, rows)
+
+
+def _export(job: Job, folded: Any, say: Callable[[str], None]) -> dict[str, bytes]:
+    raw = export_float32(folded, dtype="uint8")
+    flatbuffers = {}
+    for variant in job.variants:
+        if variant == "float32":
+            flatbuffers[variant] = raw
+        elif variant == "int8":
+            say(f"calibrating int8 on {len(job.calibration)} pictures")
+            plain = export_float32(folded, dtype="float32")
+            progress = Progress("calibration: pictures", len(job.calibration))
+            images = (resized(picture, RESIZE) for picture in job.calibration)
+            ranges = observe_ranges(plain, images, progress.update)
+            progress.clear()
+            flatbuffers[variant] = quantise(plain, variant, ranges)
+        else:
+            say(f"quantising {variant}")
+            flatbuffers[variant] = quantise(raw, variant)
+        say(f"{variant}: {len(flatbuffers[variant]) / 1e6:.2f} MB, input {input_dtype(variant)}")
+    return flatbuffers
+
+
+def _judge(
+    job: Job,
+    classifier: Classifier,
+    images: Sequence[NDArray[np.uint8]],
+    expected: NDArray[np.float64],
+) -> Parity:
+    progress = Progress("pictures", len(images))
+    actual = edge_answers(classifier, images, progress.update)
+    progress.clear()
+    return compare(job.held_out, expected, actual, threshold=job.threshold, positive=job.labels[1])
+
+
+def _load(path: Path, flatbuffer: bytes, document: Mapping[str, Any]) -> Classifier:
+    path.write_bytes(_pack(flatbuffer, document))
+    return Classifier(path, threads=_PARITY_THREADS)
+
+
+def _pack(flatbuffer: bytes, document: Mapping[str, Any]) -> bytes:
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    return pack(flatbuffer, f"{text}\n".encode())

@@ -1,0 +1,282 @@
+"""Weights files: read from any layout Keras has used, written in one.
+
+Only arrays are read, by the order and shape of their layers, into our own network: nothing in
+the file can name a class, a function or another file that would be acted on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
+
+import h5py
+import numpy as np
+
+from edge.files import open_regular, read_bounded, write_atomically
+
+from .errors import WeightsError
+from .network import LAYERS
+from .weights_h5 import DECLARED, check_shapes, finite_float32, one_line, parse_declared
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import keras
+    from numpy.typing import NDArray
+
+    Arrays = Mapping[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
+
+MAX_BYTES = 256 << 20
+"""Neither a file nor what a zip unpacks to may be larger; the network's own is 10 MB."""
+
+_ZIP_MEMBER = "model.weights.h5"
+_PARSE_TIMEOUT_S = 60
+# What the legacy layout lists: every layer, in order, also those without weights.
+_LAYER_NAMES = ("image", "conv1", "pool1", "conv2", "pool2", "flatten", "dense1", "dense2")
+# Readers only ask whether it is "1".  A constant, so that the same weights give the same bytes
+# whichever release of Keras is installed.
+_KERAS_VERSION = "3.0.0"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Weights:
+    """The weights of the whole network, checked: shapes, float32, finite."""
+
+    arrays: Arrays
+    """By name of :data:`convert.network.LAYERS`: (kernel, bias), read-only."""
+    sha256: str
+    """Of the bytes of the file they came from, in lower-case hex."""
+    name: str
+    """That file's name, without its folder."""
+    declared: Mapping[str, object] | None
+    """What the file says of its contract, labels, threshold and name; only our own files do."""
+
+
+def kind_of(data: bytes) -> Literal["hdf5", "zip", "html", "empty", "other"]:
+    """Tell from its first bytes what a would-be weights file is."""
+    if data.startswith(b"\x89HDF\r\n\x1a\n"):
+        return "hdf5"
+    if data.startswith(b"PK\x03\x04"):
+        return "zip"
+    text = data[:1024].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if text.startswith((b"<!doctype", b"<html", b"<head", b"<body", b"<?xml", b"<!--")):
+        return "html"
+    return "other" if data else "empty"
+
+
+def read_weights(path: str | os.PathLike[str], *, sha256: str | None = None) -> Weights:
+    """Read the network's weights from an HDF5 file or a ``.keras`` archive.
+
+    The file is read once; hash and weights come from the same bytes.
+
+    Args:
+        path: a weights-only or whole-model file of Keras 2 or 3.  Its content decides what it
+            is, not its name.
+        sha256: what the hash of the file has to be, in hex; None takes any.
+
+    Raises:
+        WeightsError: the file is missing, damaged, too large, no weights file or another one
+            than ``sha256`` says; a layer is missing, too many or of the wrong shape or type;
+            it has links or data outside itself; a weight is NaN or infinite.
+
+    """
+    try:
+        with open_regular(path) as stream:
+            data = read_bounded(stream, MAX_BYTES)
+            name = re.split(r"[/\\]", str(path))[-1]
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        message = f"{path}: the weights can't be read: {reason}; give the path of an .h5 or .keras"
+        raise WeightsError(message) from error
+    if data is None:
+        message = f"{path}: larger than {MAX_BYTES >> 20} MiB, so not this network's weights"
+        raise WeightsError(message)
+    digest = hashlib.sha256(data).hexdigest()
+    if sha256 is not None and digest != sha256.strip().lower():
+        message = f"{path}: its SHA-256 is {digest}, not {sha256}; it is damaged or another file"
+        raise WeightsError(message)
+    try:
+        declared, arrays = _parse_apart(_hdf5_bytes(data))
+    except WeightsError as error:
+        message = f"{path}: {error}"
+        raise WeightsError(message) from error
+    return Weights(arrays, digest, name, declared)
+
+
+def apply_weights(model: keras.Model, weights: Weights) -> None:
+    """Set the weights of a model from :func:`convert.network.build_network`.
+
+    Raises:
+        WeightsError: the model lacks a layer, or has it in another shape; nothing is set then.
+
+    """
+    layers = {layer.name: layer for layer in model.layers}
+    for spec in LAYERS:
+        layer = layers.get(spec.name)
+        shapes = None if layer is None else [tuple(weight.shape) for weight in layer.weights]
+        if shapes != [spec.kernel, spec.bias]:
+            message = (
+                f"layer {spec.name} of the model should hold {spec.kernel} and {spec.bias}, "
+                f"not {shapes}; make the model with build_network()"
+            )
+            raise WeightsError(message)
+    for spec in LAYERS:
+        layers[spec.name].set_weights(list(weights.arrays[spec.name]))
+
+
+def write_weights(
+    path: Path,
+    weights_by_layer: Arrays,
+    declared: Mapping[str, object] | None,
+) -> None:
+    """Write a weights-only ``.h5`` that Keras' own ``load_weights`` reads too, whole or not at all.
+
+    The same weights give the same bytes.
+
+    Args:
+        path: where; an existing file is replaced.  Keras wants its name to end in ``.h5``.
+        weights_by_layer: name of :data:`convert.network.LAYERS` to (kernel, bias), float32.
+        declared: contract, labels, threshold and name, as in :class:`Weights`, or None.
+
+    Raises:
+        WeightsError: a layer is missing, too many, of the wrong shape or not finite, or
+            ``declared`` lacks something; nothing is written then.
+        OSError: as the system says it.
+
+    """
+    names = [spec.name for spec in LAYERS]
+    if sorted(weights_by_layer) != sorted(names):
+        message = f"the layers to write are {', '.join(names)}, not {', '.join(weights_by_layer)}"
+        raise WeightsError(message)
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w", libver="earliest", track_order=False) as file:
+        file.attrs["layer_names"] = np.array(_LAYER_NAMES, dtype="S")
+        file.attrs["backend"] = np.bytes_(b"tensorflow")
+        file.attrs["keras_version"] = np.bytes_(_KERAS_VERSION.encode())
+        if declared is not None:
+            file.attrs[DECLARED] = np.bytes_(_declared_text(declared).encode())
+        specs = {spec.name: spec for spec in LAYERS}
+        for name in sorted(_LAYER_NAMES):
+            group = file.create_group(name)
+            weight_names = [f"{name}/kernel", f"{name}/bias"] if name in specs else []
+            group.attrs["weight_names"] = np.array(
+                weight_names,
+                dtype="S" if weight_names else "S1",
+            )
+            if name in specs:
+                arrays = [np.asarray(array) for array in weights_by_layer[name]]
+                check_shapes(specs[name], name, tuple(array.shape for array in arrays))
+                for weight_name, array in zip(weight_names, arrays, strict=True):
+                    data = finite_float32(specs[name], array)
+                    group.create_dataset(weight_name, data=data, track_times=False)
+    write_atomically(path, buffer.getvalue())
+
+
+def _hdf5_bytes(data: bytes) -> bytes:
+    kind = kind_of(data)
+    if kind == "hdf5":
+        return data
+    if kind == "zip":
+        return _from_archive(data)
+    if kind == "html":
+        message = (
+            "a web page, not weights (Drive answers so when its quota is used up or the file is "
+            "not shared); fetch the file by hand in a browser and give its path"
+        )
+    elif kind == "empty":
+        message = "the file is empty; fetch it again"
+    else:
+        message = f"no HDF5 file and no .keras archive: it starts with {data[:16]!r}"
+    raise WeightsError(message)
+
+
+def _from_archive(data: bytes) -> bytes:
+    # Only this member is looked at: the archive's config can name code, its weights can't.
+    inner: bytes | None = b""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            named = _ZIP_MEMBER in archive.namelist()
+            if named:
+                with archive.open(_ZIP_MEMBER) as stream:
+                    inner = read_bounded(stream, MAX_BYTES)  # type: ignore[arg-type]
+    except Exception as error:  # zipfile passes on whatever its decompressors raise
+        message = f"the archive is damaged ({one_line(error)}); fetch it again"
+        raise WeightsError(message) from error
+    if not named:
+        message = f"a zip without {_ZIP_MEMBER}, so no .keras archive"
+        raise WeightsError(message)
+    if inner is None:
+        message = f"{_ZIP_MEMBER} unpacks to more than {MAX_BYTES >> 20} MiB"
+        raise WeightsError(message)
+    if kind_of(inner) != "hdf5":
+        message = f"{_ZIP_MEMBER} is no HDF5 file: it starts with {inner[:16]!r}"
+        raise WeightsError(message)
+    return inner
+
+
+def _parse_apart(data: bytes) -> tuple[Mapping[str, object] | None, Arrays]:
+    """Have a process of its own read the HDF5 file ``data``.
+
+    The HDF5 library answers some damage by a crash or a loop without end, which no exception
+    handler could stop.
+    """
+    code = (
+        "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+        "import convert.weights_h5; convert.weights_h5.parse_stdin()"
+    )
+    command = [sys.executable, "-c", code, json.dumps([str(path) for path in sys.path])]
+    # One thread is plenty, and each would reserve memory that counts against the limit.
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    try:
+        done = subprocess.run(
+            command,
+            input=data,
+            capture_output=True,
+            timeout=_PARSE_TIMEOUT_S,
+            env=environment,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        message = f"the file is damaged: it can't be read in {_PARSE_TIMEOUT_S} s; fetch it again"
+        raise WeightsError(message) from error
+    except OSError as error:
+        message = f"no process to read it in could be started ({error.strerror}); try again"
+        raise WeightsError(message) from error
+    head, _, body = done.stdout.partition(b"\n")
+    if done.returncode or not head:
+        said = done.stderr.decode(errors="replace").split("\n")[-2:-1]
+        how = f"it makes the HDF5 library crash ({done.returncode}) {' '.join(said)}".rstrip()
+        message = f"the file is damaged: {how}; fetch it again"
+        raise WeightsError(message)
+    answer = json.loads(head)
+    if "error" in answer:
+        # Names come from the file: no line ends or escape sequences of theirs in our message.
+        raise WeightsError("".join(c if c.isprintable() else "?" for c in answer["error"])[:600])
+    flat = np.frombuffer(body, np.float32)
+    arrays = {}
+    for spec in LAYERS:
+        kernel, bias, flat = np.split(flat, np.cumsum([math.prod(spec.kernel), *spec.bias]))
+        arrays[spec.name] = (kernel.reshape(spec.kernel), bias)
+    declared = answer["declared"]
+    return declared and MappingProxyType(declared), MappingProxyType(arrays)
+
+
+def _declared_text(declared: Mapping[str, object]) -> str:
+    try:
+        text = json.dumps(dict(declared), sort_keys=True, separators=(",", ":"))
+    except (TypeError, ValueError) as error:
+        message = f"what is to be declared can't be written as JSON: {one_line(error)}"
+        raise WeightsError(message) from error
+    parse_declared(text)
+    return text

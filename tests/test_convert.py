@@ -1,0 +1,268 @@
+"""``python -m convert`` makes verified model files, or none; models/ is what it makes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import pytest
+
+from convert.calibration import activations, open_undelegated
+from convert.network import LAYERS, PARAMETER_COUNT, build_network
+from convert.weights import read_weights, write_weights
+from edge import Analyzer
+from edge.modelfile import unpack
+
+from .conftest import run_module
+from .notebook import imread
+from .pictures import HELD_OUT, MODELS, ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+WEIGHTS = ROOT / "models" / "model.h5"
+FIXTURES = [*HELD_OUT[:4], *HELD_OUT[-4:]]
+MAX_DELTA = {"float32": 1e-5, "float16": 1e-3, "dynamic": 0.01, "int8": 0.02}
+
+
+@pytest.fixture(scope="module")
+def converted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """A conversion of the project's own weights, as ``make models`` does it."""
+    out = tmp_path_factory.mktemp("converted")
+    result = run_module("convert", "--out", out, "--rounds", "5", timeout=900)
+    assert result.returncode == 0, result.stderr
+    return out, result
+
+
+@pytest.fixture(scope="module")
+def keras_probabilities() -> dict[Path, float]:
+    """Keras' answers, with the preprocessing written out: BGR, bilinear, (x - 128) / 128."""
+    model = build_network()
+    model.load_weights(WEIGHTS)  # Keras' own reader, not ours
+    answers = {}
+    for path in FIXTURES:
+        image = cv2.resize(imread(path), (500, 500))
+        values = (image.astype(np.float32) - 128) / 128
+        answers[path] = float(model.predict(values[None], verbose=0)[0, 0])
+    return answers
+
+
+def test_the_network_has_the_upstream_shapes_and_parameters() -> None:
+    """UPSTREAM's table, layer by layer."""
+    model = build_network()
+    assert model.count_params() == PARAMETER_COUNT == 2_391_237
+    shapes = {layer.name: tuple(layer.output.shape[1:]) for layer in model.layers}
+    assert shapes == {
+        "image": (500, 500, 3), "conv1": (497, 497, 32), "pool1": (248, 248, 32),
+        "conv2": (245, 245, 16), "pool2": (122, 122, 16), "flatten": (238144,),
+        "dense1": (10,), "dense2": (1,),
+    }  # fmt: skip
+    counts = [int(np.prod(layer.kernel)) + layer.bias[0] for layer in LAYERS]
+    assert counts == [1568, 8208, 2381450, 11]
+
+
+@pytest.mark.parametrize("variant", MODELS)
+def test_each_shipped_model_answers_as_keras_does(
+    variant: str, keras_probabilities: dict[Path, float]
+) -> None:
+    analyzer = Analyzer(MODELS[variant], threads=1)
+    for path, expected in keras_probabilities.items():
+        actual = analyzer.analyze(path)
+        assert abs(actual.probability - expected) <= MAX_DELTA[variant], path
+        if abs(expected - analyzer.threshold) > MAX_DELTA[variant]:
+            assert (actual.label == "malignant") == (expected >= analyzer.threshold)
+
+
+def test_four_files_the_table_and_the_report_are_written(converted: tuple[Path, Any]) -> None:
+    out, result = converted
+    names = [f"lesion-{variant}.tflite" for variant in MODELS]
+    assert sorted(path.name for path in out.iterdir()) == sorted(
+        [*names, "report.json", "report.md"]
+    )
+    table = result.stdout.splitlines()
+    assert [line.split()[0] for line in table] == ["model", *MODELS]
+    assert sum("recommended" in line for line in table) == 1
+    report = json.loads((out / "report.json").read_text())
+    for row in report["variants"]:
+        variant = row["variant"]
+        assert row["bytes"] == (out / f"lesion-{variant}.tflite").stat().st_size
+        assert row["parity"]["pictures"] == len(HELD_OUT)
+        assert 0 <= row["parity"]["max_delta"] <= MAX_DELTA[variant]
+        assert row["over_budget"] == []
+        assert row["invoke_ms"]["p50"] <= row["invoke_ms"]["p95"]
+    markdown = (out / "report.md").read_text()
+    rows = [line for line in markdown.splitlines() if line.startswith("|")]
+    assert len({line.replace(r"\|", "").count("|") for line in rows}) == 1, "a broken table"
+
+
+def test_nothing_of_tensorflows_chatter_reaches_the_user(converted: tuple[Path, Any]) -> None:
+    _, result = converted
+    for chatter in ("WARNING", "I0000", "E0000", "cuda", "XNNPACK", "absl", "Traceback"):
+        assert chatter not in result.stderr + result.stdout
+
+
+def test_models_is_what_make_models_makes(converted: tuple[Path, Any]) -> None:
+    """Flatbuffers and contracts are the same to the byte, measured parity figures apart.
+
+    Those depend on the last bits of float arithmetic, which differ between processors; they are
+    compared as figures.
+    """
+    out, _ = converted
+    for variant, shipped in MODELS.items():
+        flatbuffer, document = unpack(shipped.read_bytes(), variant)
+        made, made_document = unpack((out / shipped.name).read_bytes(), variant)
+        assert made == flatbuffer, variant
+        parity, made_parity = document.pop("parity"), made_document.pop("parity")
+        document.pop("versions")
+        made_document.pop("versions")
+        assert made_document == document
+        assert made_parity["held_out_sha256"] == parity["held_out_sha256"]
+        assert made_parity["max_delta"] == pytest.approx(parity["max_delta"], abs=2e-5, rel=0.2)
+        assert made_parity["auc"] == pytest.approx(parity["auc"], abs=0.01)
+
+
+def test_a_budget_that_cant_be_met_writes_nothing_and_exits_1(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = run_module(
+        "convert", "--out", out, "--rounds", "1", "--variants", "float32,int8",
+        "--max-delta", "int8=0", "--held-out", few(tmp_path, 3), timeout=900,
+    )  # fmt: skip
+    assert result.returncode == 1
+    assert "nothing is written" in result.stderr
+    assert "int8: max |Δp| is" in result.stderr
+    assert "over budget" in result.stdout
+    assert not out.exists()
+
+
+def few(folder: Path, count: int) -> Path:
+    target = folder / "few"
+    target.mkdir(exist_ok=True)
+    for path in HELD_OUT[:count]:
+        shutil.copy(path, target)
+    return target
+
+
+def test_a_held_out_picture_that_was_calibrated_on_is_refused(tmp_path: Path) -> None:
+    folder = few(tmp_path, 2)
+    result = run_module("convert", "--calibration", folder, "--held-out", folder)
+    assert result.returncode == 2
+    assert "parity must be judged on others" in result.stderr
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Our weights as someone else's file: it says nothing of its contract."""
+    path = tmp_path_factory.mktemp("foreign") / "model.h5"
+    write_weights(path, read_weights(WEIGHTS).arrays, None)
+    return path
+
+
+def test_weights_that_dont_name_their_contract_need_one(foreign: Path) -> None:
+    result = run_module("convert", "--weights", foreign)
+    assert result.returncode == 2
+    assert "--contract notebook" in result.stderr
+    assert "--contract keras" in result.stderr
+    half = run_module("convert", "--weights", foreign, "--scale", "1")
+    assert half.returncode == 2
+    assert "go together" in half.stderr
+
+
+@pytest.mark.parametrize(
+    "contract",
+    [
+        ["--contract", "notebook"],
+        ["--contract", "keras"],
+        ["--channel-order", "RGB", "--scale", "0.02,0.01,0.03", "--offset=-1,0.5,-2"],
+    ],
+)
+def test_any_contract_is_folded_and_proven_against_the_unfolded_network(
+    contract: list[str], foreign: Path, tmp_path: Path
+) -> None:
+    """The gate compares with Keras on the unfolded weights; here its budget is float32's own."""
+    out = tmp_path / "out"
+    result = run_module(
+        "convert", "--weights", foreign, "--variants", "float32", "--out", out, "--rounds", "1",
+        "--held-out", few(tmp_path, 4), *contract,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    document = unpack((out / "lesion-float32.tflite").read_bytes(), "model")[1]
+    assert document["input"]["channel_order"] == "BGR"
+    assert document["weights"]["contract"]["folded_into"] == "conv1"
+    assert document["threshold"] == 0.5
+
+
+def test_weights_that_are_damaged_end_in_one_line_and_exit_1(tmp_path: Path) -> None:
+    """FAULTS 27."""
+    cut = tmp_path / "cut.h5"
+    cut.write_bytes(WEIGHTS.read_bytes()[:5000])
+    page = tmp_path / "page.h5"
+    page.write_text("<!DOCTYPE html><html><title>Google Drive - Quota exceeded</title></html>")
+    for path in (cut, page, tmp_path / "none.h5"):
+        result = run_module("convert", "--weights", path, "--out", tmp_path / "out")
+        assert result.returncode == 1, result.stderr
+        assert path.name in result.stderr
+        assert "Traceback" not in result.stderr
+        assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--variants", "int4"],
+        ["--max-delta", "int4=1"],
+        ["--max-delta", "int8=-1"],
+        ["--labels", "one"],
+        ["--contract", "other"],
+        ["--timeout", "0"],
+    ],
+)
+def test_wrong_usage_exits_2(arguments: list[str]) -> None:
+    result = run_module("convert", *arguments)
+    assert result.returncode == 2
+    assert "usage: python -m convert" in result.stderr
+
+
+def details(variant: str) -> tuple[list[dict[str, Any]], list[str]]:
+    interpreter = open_undelegated(unpack(MODELS[variant].read_bytes(), variant)[0])
+    names = [op["op_name"] for op in interpreter._get_ops_details()]
+    return activations(interpreter), names
+
+
+@pytest.mark.parametrize("variant", MODELS)
+def test_every_graph_is_static_and_takes_raw_bytes(variant: str) -> None:
+    tensors, operations = details(variant)
+    assert tensors[0]["dtype"] is (np.int8 if variant == "int8" else np.uint8)
+    for tensor in tensors:
+        assert -1 not in tensor["shape_signature"].tolist()
+    shape_arithmetic = {"SHAPE", "STRIDED_SLICE", "PACK", "GATHER", "CONCATENATION", "FILL"}
+    assert not shape_arithmetic & set(operations)
+
+
+def test_the_int8_body_is_integer_and_its_head_is_not_rounded_to_256ths() -> None:
+    tensors, operations = details("int8")
+    assert operations[-3:] == ["DEQUANTIZE", "FULLY_CONNECTED", "LOGISTIC"]
+    body = tensors[: operations.index("DEQUANTIZE") + 1]
+    assert {tensor["dtype"] for tensor in body} == {np.int8}
+    assert "QUANTIZE" not in operations
+    analyzer = Analyzer(MODELS["int8"], threads=1)
+    answers = [analyzer.analyze(path).probability for path in FIXTURES]
+    assert any(abs(answer * 256 - round(answer * 256)) > 0.01 for answer in answers)
+
+
+def image_of(value: int) -> NDArray[np.uint8]:
+    return np.full((500, 500, 3), value, np.uint8)
+
+
+def test_black_and_white_are_as_exact_as_pictures_in_float32() -> None:
+    """FAULTS 25, through the whole model: bytes 0 and 255 as Keras sees them."""
+    model = build_network()
+    model.load_weights(WEIGHTS)
+    analyzer = Analyzer(MODELS["float32"], threads=1)
+    for value in (0, 255):
+        expected = float(model((image_of(value)[None].astype(np.float32) - 128) / 128)[0, 0])
+        assert abs(analyzer.analyze(image_of(value)).probability - expected) <= 1e-5
