@@ -1,0 +1,53 @@
+"""What each step of a picture's way costs: ``pytest --benchmark-only``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from edge import Analyzer, decode, find_regions, read_picture
+from edge.preprocess import resize_into
+from edge.runtime import Classifier, default_threads
+
+from .conftest import MODELS, PICTURE
+
+Measure = Callable[[Callable[[], object]], None]
+THREADS = sorted({1, 2, default_threads(), os.cpu_count() or 1})
+
+
+def test_decode(measure: Measure) -> None:
+    data = PICTURE.read_bytes()
+    measure(lambda: decode(data))
+
+
+def test_segment(measure: Measure) -> None:
+    image = read_picture(PICTURE).image_bgr
+    measure(lambda: find_regions(image))
+
+
+@pytest.mark.parametrize("variant", ["float32", "int8"])
+def test_resize(variant: str, measure: Measure) -> None:
+    image = read_picture(PICTURE).image_bgr
+    spec = Classifier(MODELS[variant]).contract.input
+    out = np.empty((spec.size_wh[1], spec.size_wh[0], 3), np.uint8)
+    measure(lambda: resize_into(image, out, spec))
+
+
+@pytest.mark.parametrize("threads", THREADS)
+@pytest.mark.parametrize("variant", MODELS)
+def test_invoke(variant: str, threads: int, measure: Measure) -> None:
+    classifier = Classifier(MODELS[variant], threads=threads)
+    interpreter = classifier._interpreter  # noqa: SLF001
+    classifier.predict(read_picture(PICTURE).image_bgr)
+    measure(interpreter.invoke)
+
+
+@pytest.mark.parametrize("threads", THREADS)
+@pytest.mark.parametrize("variant", MODELS)
+def test_whole(variant: str, threads: int, measure: Measure) -> None:
+    """From the file on the disk to label and regions."""
+    analyzer = Analyzer(MODELS[variant], threads=threads)
+    measure(lambda: analyzer.analyze(PICTURE))
