@@ -133,6 +133,9 @@ def _plan(options: argparse.Namespace, say: Callable[[str], None]) -> Job:
         seed=options.seed,
         budgets=_change_budgets(dict(DEFAULT_BUDGETS), options),
         rounds=options.rounds,
+        compact=options.compact,
+        rewrite=options.rewrite,
+        tune_for=options.tune_for,
     )
 
 
@@ -215,6 +218,24 @@ def _make_parser() -> argparse.ArgumentParser:
         help=f"which to make, with commas (default: {','.join(VARIANTS)})",
     )  # fmt: skip
     add("--json", action="store_true", help="print the report as JSON instead of the table")
+    add(
+        "--no-rewrite",
+        dest="rewrite",
+        action="store_false",
+        help="the int8 graph as the quantiser writes it, not the faster one with the same values",
+    )
+    add(
+        "--no-compact",
+        dest="compact",
+        action="store_false",
+        help="keep channels whose output is constant",
+    )
+    add(
+        "--tune-for",
+        choices=("x86", "arm"),
+        default="x86",
+        help="the processor to lay the int8 graph out for (default: x86; it runs on both)",
+    )
     group = parser.add_argument_group("weights")
     add = group.add_argument
     add(
@@ -257,7 +278,7 @@ def _make_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     add(
         "--calibration-count",
-        type=int,
+        type=_count,
         default=100,
         metavar="N",
         help="use at most N (default: 100)",
@@ -273,7 +294,9 @@ def _make_parser() -> argparse.ArgumentParser:
         ("--flips", "VARIANT=X", "share of labels allowed to differ, 0 to 1"),
     ):
         add(name, type=_budget, action="append", default=[], metavar=metavar, help=what)
-    add("--rounds", type=int, default=50, metavar="N", help="timed invokes of each (default: 50)")
+    add(
+        "--rounds", type=_count, default=50, metavar="N", help="timed invokes of each (default: 50)"
+    )
     return parser
 
 
@@ -296,6 +319,13 @@ def _positive(text: str) -> float:
     value = float(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError("must be positive")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
     return value
 
 

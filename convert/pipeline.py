@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from edge.modelfile import pack
 from edge.runtime import Classifier
 from edge.terminal import Progress
@@ -15,16 +17,16 @@ from edge.terminal import Progress
 from .calibration import observe_ranges
 from .document import RESIZE, describe, input_dtype, manifest, manifest_sha256
 from .export import build_folded, export_float32, quantise
-from .network import build_network
+from .network import LAYERS, build_network
 from .parity import compare, edge_answers, exceeded, keras_answers
 from .pictures import require_disjoint, resized
 from .report import Row, time_interleaved
+from .rewrite import build_compacted, compact, plan, rewrite, verify
 from .weights import apply_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from .parity import Budget, Parity
@@ -51,6 +53,12 @@ class Job:
     seed: int
     budgets: Mapping[str, Budget]
     rounds: int
+    compact: bool = True
+    """Take dead channels out before quantisation."""
+    rewrite: bool = True
+    """Rewrite the int8 graph into a faster one with the same values, and prove it."""
+    tune_for: str = "x86"
+    """The processor that the rewritten graph is laid out for: ``x86`` or ``arm``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +78,7 @@ def run(job: Job, say: Callable[[str], None]) -> Outcome:
 
     Raises:
         UsageError: a held-out picture was calibrated on.
-        ExportError: a converter failed.
+        ExportError: a converter failed, or a rewritten graph gave another value than the plain one.
 
     """
     require_disjoint(job.calibration, job.held_out)
@@ -123,6 +131,13 @@ def run(job: Job, say: Callable[[str], None]) -> Outcome:
 
 
 def _export(job: Job, folded: Any, say: Callable[[str], None]) -> dict[str, bytes]:
+    if job.compact:
+        arrays, liveness = compact(
+            {spec.name: tuple(folded.get_layer(spec.name).get_weights()) for spec in LAYERS}
+        )
+        say(str(liveness))
+        if liveness.changed:
+            folded = build_compacted(arrays)
     raw = export_float32(folded, dtype="uint8")
     flatbuffers = {}
     for variant in job.variants:
@@ -135,12 +150,31 @@ def _export(job: Job, folded: Any, say: Callable[[str], None]) -> dict[str, byte
             images = (resized(picture, RESIZE) for picture in job.calibration)
             ranges = observe_ranges(plain, images, progress.update)
             progress.clear()
-            flatbuffers[variant] = quantise(plain, variant, ranges)
+            quantised = quantise(plain, variant, ranges)
+            flatbuffers[variant] = _rewrite(job, quantised, say) if job.rewrite else quantised
         else:
             say(f"quantising {variant}")
             flatbuffers[variant] = quantise(raw, variant)
         say(f"{variant}: {len(flatbuffers[variant]) / 1e6:.2f} MB, input {input_dtype(variant)}")
     return flatbuffers
+
+
+def _rewrite(job: Job, quantised: bytes, say: Callable[[str], None]) -> bytes:
+    """Return the faster graph, after a proof on every picture at hand and on its mirror image."""
+    say(f"rewriting int8: {plan(quantised, tune_for=job.tune_for)}")
+    faster = rewrite(quantised, tune_for=job.tune_for)
+    progress = Progress("rewritten against plain: pictures")
+    proof = verify(quantised, faster, _proof_pictures(job), progress=progress.update)
+    progress.clear()
+    say(f"int8: {proof}")
+    return faster
+
+
+def _proof_pictures(job: Job) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    for picture in (*job.calibration, *job.held_out):
+        image = resized(picture, RESIZE)
+        yield picture.name, image
+        yield f"{picture.name} mirrored", np.ascontiguousarray(image[:, ::-1])
 
 
 def _judge(
