@@ -23,26 +23,31 @@ _TEMPLATE = Path(__file__).with_name("card_template.md")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the card and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m convert.card", description=__doc__)
-    parser.add_argument("folder", type=Path, help="holds figures.json, report.json and report.md")
+    parser.add_argument("folder", type=Path, help="holds the figures and reports")
     folder = parser.parse_args(arguments).folder
     figures = json.loads((folder / "figures.json").read_text(encoding="utf-8"))
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    dense = json.loads((folder / "figures-dense.json").read_text(encoding="utf-8"))
     table = (folder / "report.md").read_text(encoding="utf-8").split("\n\n")[-1].strip()
-    write_atomically(folder / "MODEL_CARD.md", make_card(figures, report, table).encode())
+    write_atomically(folder / "MODEL_CARD.md", make_card(figures, dense, report, table).encode())
     return 0
 
 
-def make_card(figures: Mapping[str, Any], report: Mapping[str, Any], table: str) -> str:
+def make_card(
+    figures: Mapping[str, Any], dense: Mapping[str, Any], report: Mapping[str, Any], table: str
+) -> str:
     """Return the card.
 
     Args:
         figures: what training measured, ``figures.json``.
+        dense: the same for a training of all channels, ``figures-dense.json``.
         report: what the conversion measured, ``report.json``.
         table: the conversion's Markdown table.
 
     """
     cv, validation, recipe = figures["cross_validation"], figures["validation"], figures["recipe"]
     low, high = validation["auc_95"]
+    dense_cv, dense_validation = dense["cross_validation"], dense["validation"]
     decays = ", ".join(f"{key}: {value}" for key, value in cv["auc_by_weight_decay"].items())
     return _TEMPLATE.read_text(encoding="utf-8").format(
         notice=NOTICE,
@@ -50,6 +55,18 @@ def make_card(figures: Mapping[str, Any], report: Mapping[str, Any], table: str)
         malignant=figures["data"]["malignant"],
         data_name=figures["data"]["name"],
         licence=figures["licence"],
+        live1=figures["live_channels"]["conv1"],
+        live2=figures["live_channels"]["conv2"],
+        dense_cv_auc=dense_cv["auc"],
+        dense_cv_sens=_rate(dense_cv, "sensitivity"),
+        dense_cv_spec=_rate(dense_cv, "specificity"),
+        dense_val_auc=dense_validation["auc"],
+        dense_val_sens=_rate(dense_validation, "sensitivity"),
+        dense_val_spec=_rate(dense_validation, "specificity"),
+        dense_low=dense_validation["auc_95"][0],
+        dense_high=dense_validation["auc_95"][1],
+        dense_threshold=dense["threshold"],
+        candidates=recipe["candidates"],
         cv_auc=cv["auc"],
         cv_sens=_rate(cv, "sensitivity"),
         cv_spec=_rate(cv, "specificity"),

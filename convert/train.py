@@ -1,8 +1,8 @@
 """Train the default weights: ``python -m convert.train DATA_DIR --out models/model.h5``.
 
-The convolutions come from the pictures' statistics, the dense layers are fitted to what these
-filters see (:mod:`convert.training_net`).  Cross-validation on the training set chooses the
-weight decay and the threshold; the validation set is only reported on.
+The convolutions come from the pictures' colours (:mod:`convert.training_filters`), the dense
+layers are fitted to what they see (:mod:`convert.training_net`).  Cross-validation on the training
+set chooses channels, weight decay and threshold; the validation set is only reported on.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from .errors import ConvertError, UsageError
 from .network import LAYERS, build_network
 from .training_data import LABELS, load_labelled, stratified_folds
 from .training_figures import auc, auc_interval, rates, spread, youden_threshold
-from .training_net import SIDE, assemble, feature_function, make_filters
+from .training_filters import choose_channels, draw_filters
+from .training_net import SIDE, assemble, feature_function
 from .training_steps import (
     CHUNK,
     CONTRACT,
@@ -95,6 +96,14 @@ def _make_parser() -> argparse.ArgumentParser:
         "--figures", type=Path, metavar="PATH", help="write recipe and measured figures as JSON"
     )
     parser.add_argument(
+        "--channels",
+        type=_channels,
+        default=Recipe().channels,
+        metavar="N,M",
+        help="how many channels of conv1 and conv2 are used, the others stay at zero "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="of all that is random (default: 0)"
     )
     parser.add_argument(
@@ -103,18 +112,34 @@ def _make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _channels(text: str) -> tuple[int, int]:
+    first, second = (int(part) for part in text.split(","))
+    if not (1 <= first <= LAYERS[0].kernel[-1] and 1 <= second <= LAYERS[1].kernel[-1]):
+        raise argparse.ArgumentTypeError("from 1,1 to 32,16")
+    return first, second
+
+
 def _train(options: argparse.Namespace) -> None:
     started = time.monotonic()
-    recipe = Recipe()
+    recipe = dataclasses.replace(Recipe(), channels=options.channels)
     data = load_labelled(options.data)
     validation = load_labelled(options.validation) if options.validation else None
     say(f"{len(data.malignant)} pictures, {int(data.malignant.sum())} malignant")
     _prepare(options.seed, options.threads)
     rng = np.random.default_rng(options.seed)
     sample = rng.choice(len(data.malignant), recipe.filter_pictures, replace=False)
-    filters = make_filters(inputs_of([data.resized(i, SIDE) for i in sample]), options.seed)
-    features = make_features(data, feature_function(filters, recipe.rings), recipe, rng)
+    sample_inputs = inputs_of([data.resized(i, SIDE) for i in sample])
     folds = stratified_folds(data.malignant, recipe.folds, options.seed)
+    ramps, mixtures = recipe.channels
+    drawn = draw_filters(sample_inputs, options.seed, ramps, recipe.candidates)
+    views = make_features(
+        data, feature_function(drawn, recipe.rings), dataclasses.replace(recipe, views=0), rng
+    )
+    by_channel = views[0].reshape(len(data.malignant), recipe.rings, -1)
+    chosen = choose_channels(by_channel, data.malignant, folds, mixtures, auc)
+    say(f"channels chosen of {recipe.candidates} drawn for conv2: {chosen}")
+    filters = drawn.take(chosen)
+    features = make_features(data, feature_function(filters, recipe.rings), recipe, rng)
     held_out = {
         decay: held_out_logits(
             features, data.malignant, folds, decay=decay, recipe=recipe, seed=options.seed
@@ -147,7 +172,8 @@ def _train(options: argparse.Namespace) -> None:
         "of the best",
         "cross_validation": {
             "what": f"{recipe.folds} stratified folds of the training set, each judged by a head "
-            "that never saw it; the same folds chose weight decay and threshold",
+            "that never saw it; the same folds chose channels, weight decay and threshold, "
+            "so it is a little too good",
             "auc_by_weight_decay": table,
             "auc": round(auc(data.malignant, probabilities), 4),
             "auc_by_fold": [

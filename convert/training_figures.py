@@ -43,14 +43,14 @@ def youden_threshold(
 ) -> float:
     """Return the threshold in 0..1 with the largest sum of sensitivity and specificity.
 
-    It lies half-way between two pictures' probabilities, rounded to three digits: more would
+    It lies half-way between two pictures' probabilities, rounded to two digits: more would
     pretend to a precision it does not have.
     """
     order = np.sort(np.unique(probabilities))
     candidates = (order[1:] + order[:-1]) / 2
     above = probabilities[None, :] >= candidates[:, None]
     youden = above[:, malignant].mean(1) - above[:, ~malignant].mean(1)
-    return round(float(candidates[np.argmax(youden)]), 3)
+    return round(float(candidates[np.argmax(youden)]), 2)
 
 
 def rates(

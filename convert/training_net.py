@@ -2,11 +2,12 @@
 
 Trained as it stands, Dense(10) on 238,144 values dies or overfits.  Here its kernel is a sum of a
 few rings around the picture's centre, each the same for all places at one radius: some hundred
-numbers instead of 2.4 million.  The convolutions are not trained at all: they look at the mean
-colour of 4x4 pixels and of 11x11, so that an answer doesn't hang on how sharp the resize was.
+numbers instead of 2.4 million.  The convolutions (:mod:`convert.training_filters`) look at the
+mean colour of 4x4 pixels and of 11x11, so that an answer doesn't hang on how sharp the resize was.
 
-Each kernel is put on a grid of 8-bit whole numbers times a step (:func:`on_grid`) before anything
-is fitted to what it sees.  So quantising the weights, to int8 or to float16, changes nothing.
+Each kernel is put on a grid of 8-bit whole numbers times a step
+(:func:`~convert.training_filters.on_grid`) before anything is fitted to what it sees.  So
+quantising the weights, to int8 or to float16, changes nothing.
 """
 
 from __future__ import annotations
@@ -18,33 +19,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .network import INPUT_SIZE_WH, LAYERS
+from .training_filters import ceil_four_bits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
+    from .training_filters import Filters
+
     Arrays = dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
 
 SIDE = INPUT_SIZE_WH[0]
 MAP_SIDE = 122
-_CONV1, _CONV2, _UNITS = (spec.kernel[-1] for spec in LAYERS[:3])
-_PATCH = 4
+_UNITS = LAYERS[2].kernel[-1]
 _STRIDE = 4
-_DENSITY = 0.2
 _COMPONENTS = 6
 """Of the 12 of a 2x2 patch: three colours and the strongest differences between neighbours.  The
 others are mostly noise of the JPEG file, and so faint that rounding weights to int8 drowns them."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Filters:
-    """Both convolutions, as the full network holds them."""
-
-    kernel1: NDArray[np.float32]
-    bias1: NDArray[np.float32]
-    kernel2: NDArray[np.float32]
-    bias2: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,87 +82,6 @@ def ring_maps(count: int) -> NDArray[np.float32]:
     return maps.reshape(-1, count)
 
 
-def on_grid(kernel: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Scale each output channel of a kernel a little, and round it to whole numbers times a step.
-
-    The largest number of a channel is 127, so that a quantiser (step = largest / 127) finds the
-    very same grid.  The step has four significant bits and the numbers seven, so that float16,
-    with eleven, holds the products exactly.
-
-    Args:
-        kernel: (..., channels).
-
-    Returns:
-        The kernel on its grid, and the (channels,) positive factors it was scaled by: a rectified
-        channel may be scaled freely, if its bias and what follows are too.
-
-    """
-    largest = np.abs(kernel).reshape(-1, kernel.shape[-1]).max(0)
-    step = ceil_four_bits(largest / 127)
-    factor = 127 * step / largest
-    return (np.rint(kernel * factor / step) * step).astype(np.float32), factor
-
-
-def ceil_four_bits(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the smallest numbers of four significant bits that are not below ``values``."""
-    mantissa, exponent = np.frexp(values)
-    rounded: NDArray[np.float64] = np.ldexp(np.ceil(mantissa * 16) / 16, exponent)
-    return rounded
-
-
-def make_filters(images: NDArray[np.float32], seed: int) -> Filters:
-    """Derive both convolutions from pictures, without their labels.
-
-    conv1 holds ramps: the mean of 4x4 pixels along a direction of colour space, above a quantile
-    of what occurs; half of them along the principal components, half along random ones.  conv2
-    holds sparse random mixtures of their means over 4x4 places, above random levels.  Each
-    channel is scaled to reach 1 on these pictures, so that all use the range of an int8 tensor.
-
-    Args:
-        images: (count, SIDE, SIDE, 3) float32, the network's input.
-        seed: of the directions, levels and mixtures.
-
-    """
-    import tensorflow as tf
-
-    rng = np.random.default_rng(seed)
-    colours = images[:, ::7, ::7].reshape(-1, 3).astype(np.float64)
-    values, vectors = np.linalg.eigh(np.cov(colours.T))
-    whitening = vectors / np.sqrt(values)
-    half = _CONV1 // 2
-    directions = [whitening[:, i % 3] * (1, -1)[i // 3 % 2] for i in range(half)]
-    directions += [whitening @ rng.normal(0, 1, 3) for _ in range(_CONV1 - half)]
-    weights = np.stack(directions, 1)
-    levels = [(0.02, 0.3, 0.6)[i // 6] for i in range(half)] + list(rng.uniform(0, 0.85, half))
-    along = colours @ weights
-    bias = -np.array([np.quantile(along[:, i], level) for i, level in enumerate(levels)])
-    kernel = np.broadcast_to(weights / _PATCH**2, (_PATCH, _PATCH, 3, _CONV1))
-    kernel1, bias1 = _scaled(kernel, bias, images)
-    maps = tf.nn.max_pool2d(
-        tf.nn.relu(tf.nn.conv2d(images, kernel1, 1, "VALID") + bias1), 2, 2, "VALID"
-    )
-
-    mixtures = rng.normal(0, 1, (_CONV1, _CONV2)) * (rng.random((_CONV1, _CONV2)) < _DENSITY)
-    mixtures[rng.integers(_CONV1, size=_CONV2), np.arange(_CONV2)] += 1  # none may be empty
-    kernel = np.broadcast_to(mixtures / _PATCH**2, (_PATCH, _PATCH, _CONV1, _CONV2))
-    sums = tf.nn.conv2d(maps, kernel.astype(np.float32), 1, "VALID").numpy()
-    mean, deviation = sums.mean((0, 1, 2)), sums.std((0, 1, 2))
-    bias = -mean + deviation * rng.uniform(-1, 1.5, _CONV2)
-    return Filters(kernel1, bias1, *_scaled(kernel, bias, maps.numpy()))
-
-
-def _scaled(
-    kernel: NDArray[np.float64], bias: NDArray[np.float64], inputs: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return kernel and bias on a grid, scaled so that each channel reaches about 1."""
-    import tensorflow as tf
-
-    sums = tf.nn.conv2d(inputs, kernel.astype(np.float32), 1, "VALID").numpy() + bias
-    largest = np.maximum(sums.max((0, 1, 2)), 1e-3)
-    gridded, factor = on_grid(kernel / largest)
-    return gridded, (bias / largest * factor).astype(np.float32)
-
-
 def feature_function(
     filters: Filters, rings: int
 ) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
@@ -178,14 +89,15 @@ def feature_function(
     import tensorflow as tf
 
     maps = tf.constant(ring_maps(rings))
+    count = filters.bias2.size
 
     def run(images: Any) -> Any:
         x = tf.nn.conv2d(images, filters.kernel1, 1, "VALID") + filters.bias1
         x = tf.nn.max_pool2d(tf.nn.relu(x), 2, 2, "VALID")
         x = tf.nn.conv2d(x, filters.kernel2, 1, "VALID") + filters.bias2
         x = tf.nn.max_pool2d(tf.nn.relu(x), 2, 2, "VALID")
-        x = tf.reshape(x, (-1, MAP_SIDE**2, _CONV2))
-        return tf.reshape(tf.einsum("bpc,pr->brc", x, maps), (-1, rings * _CONV2))
+        x = tf.reshape(x, (-1, MAP_SIDE**2, count))
+        return tf.reshape(tf.einsum("bpc,pr->brc", x, maps), (-1, rings * count))
 
     traced = tf.function(run, autograph=False)
 
@@ -277,7 +189,7 @@ def assemble(filters: Filters, head: Head, rings: int, hidden_max: NDArray[np.fl
     scale = 1 / hidden_max
     weights = head.weights / head.deviation[:, None]
     bias = (head.bias - head.mean @ weights) * scale
-    by_ring = (weights * scale).reshape(rings, _CONV2, _UNITS)
+    by_ring = (weights * scale).reshape(rings, -1, _UNITS)
     kernel = np.einsum("pr,rcu->pcu", ring_maps(rings).astype(np.float64), by_ring)
     step = float(ceil_four_bits(np.abs(kernel).max() / 127))
     used = ring_maps(rings).any(axis=1)
@@ -287,13 +199,18 @@ def assemble(filters: Filters, head: Head, rings: int, hidden_max: NDArray[np.fl
     largest = np.argmax(np.abs(kernel))
     whole.flat[largest] = math.copysign(127, kernel.flat[largest])
     last = (head.last / scale[:, None]).astype(np.float16)
-    full: dict[str, tuple[NDArray[Any], NDArray[Any]]] = {
-        "conv1": (filters.kernel1, filters.bias1),
-        "conv2": (filters.kernel2, filters.bias2),
-        "dense1": ((whole * step).reshape(LAYERS[2].kernel), bias),
-        "dense2": (last, head.last_bias),
+    first, second = filters.bias1.size, filters.bias2.size
+    full = {
+        spec.name: (np.zeros(spec.kernel, np.float32), np.zeros(spec.bias, np.float32))
+        for spec in LAYERS
     }
-    return {name: (k.astype(np.float32), b.astype(np.float32)) for name, (k, b) in full.items()}
+    full["conv1"][0][..., :first], full["conv1"][1][:first] = filters.kernel1, filters.bias1
+    full["conv2"][0][:, :, :first, :second] = filters.kernel2
+    full["conv2"][1][:second] = filters.bias2
+    by_place = full["dense1"][0].reshape(MAP_SIDE**2, -1, _UNITS)
+    by_place[:, :second], full["dense1"][1][:] = whole * step, bias
+    full["dense2"][0][:], full["dense2"][1][:] = last, head.last_bias
+    return full
 
 
 def diffuse(kernel: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -30,6 +30,10 @@ CHUNK = 16
 class Recipe:
     """All that decides the outcome, besides the pictures and the seed."""
 
+    channels: tuple[int, int] = (8, 8)
+    """Of conv1 and conv2; the others of the full network stay at zero."""
+    candidates: int = 64
+    """Channels drawn for conv2, to choose from."""
     rings: int = 5
     views: int = 3
     """Augmented copies of each picture, besides the picture itself."""

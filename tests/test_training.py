@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from convert.card import make_card
 from convert.training_data import stratified_folds
 from convert.training_figures import auc, youden_threshold
-from convert.training_net import ceil_four_bits, diffuse, on_grid, ring_maps
+from convert.training_filters import ceil_four_bits, choose_channels, on_grid
+from convert.training_net import diffuse, ring_maps
 from convert.weights import read_weights
 
 from .pictures import ROOT
@@ -66,6 +67,16 @@ def test_folds_are_disjoint_stratified_and_seeded() -> None:
     assert sorted(np.bincount(folds[malignant])) == [4, 4, 4, 4, 5]
 
 
+def test_the_channels_that_tell_are_chosen_first() -> None:
+    rng = np.random.default_rng(0)
+    malignant = rng.random(400) < 0.3
+    features = rng.normal(0, 1, (400, 2, 6)).astype(np.float32)
+    features[malignant, 0, 4] += 2  # tells much
+    features[malignant, 1, 1] += 1  # tells less, in its own way
+    folds = stratified_folds(malignant, 4, 0)
+    assert choose_channels(features, malignant, folds, 2, auc) == [4, 1]
+
+
 def test_the_area_and_the_threshold_are_known_for_a_case_done_by_hand() -> None:
     malignant = np.array([False, False, True, False, True])
     scores = np.array([0.1, 0.2, 0.3, 0.4, 0.5])
@@ -88,8 +99,9 @@ def test_the_shipped_kernels_lie_on_8_bit_grids() -> None:
     for layer in ("conv1", "conv2", "dense1"):
         kernel = weights.arrays[layer][0].astype(np.float64)
         axes = tuple(range(kernel.ndim - 1)) if layer != "dense1" else None
-        step = np.abs(kernel).max(axis=axes) / 127
-        whole = kernel / step
+        largest = np.abs(kernel).max(axis=axes)
+        assert largest.any(), layer
+        whole = kernel * 127 / np.where(largest > 0, largest, 1)  # a channel at zero stays so
         assert np.abs(whole - np.rint(whole)).max() < 1e-3, layer
 
 
@@ -98,5 +110,7 @@ def test_the_card_states_the_measured_figures() -> None:
     report = json.loads((folder / "report.json").read_text())
     table = (folder / "report.md").read_text().split("\n\n")[-1].strip()
     card = (folder / "MODEL_CARD.md").read_text()
-    assert card == make_card(FIGURES, report, table)
+    dense = json.loads((folder / "figures-dense.json").read_text())
+    assert card == make_card(FIGURES, dense, report, table)
+    assert dense["live_channels"]["conv1"] == "32 of 32"
     assert f"**{FIGURES['validation']['auc']:.3f}**" in card
