@@ -17,14 +17,18 @@ Ranges = dict[str, tuple[float, float]]
 
 BODY_OUTPUT = "dense1"
 """The layer whose ten values end the int8 body."""
-HEADROOM = 1.5
-"""How much further than observed the body's output may go before it saturates.
+HEADROOM = 1.35
+"""How much further than observed an activation may go before it saturates.
 
-Convolutions are observed at a million places a picture, so a few dozen pictures show their range.
-The body's output is ten numbers a picture: its true maximum is not among so few, and where one is
-cut off the probability is off by whole hundredths.  That was the only source of outliers in a
-plain min-max calibration; ``models/MODEL_CARD.md`` has the figures.  The price is a coarser step
-of ten values, which is small beside the rounding of the convolutions."""
+A few dozen pictures don't show the most glaring colours of a few thousand.  Without headroom for
+the convolutions, 11 of the default model's 2,000 training pictures were off by more than 0.005,
+by 0.045 at most: where that was looked into, 2 % to 5 % of the convolutions' values were cut off.
+With it, 2 are, by 0.007 at most, and the mean over all went from 0.0005 to 0.0004."""
+BODY_OUTPUT_HEADROOM = 1.5
+"""The same for the body's output.
+
+Convolutions are observed at many thousand places a picture; the body's output is ten numbers a
+picture, so its true maximum is still less likely to be among few."""
 
 _DIGITS = 3
 
@@ -76,8 +80,8 @@ def observe_ranges(
             seen[tensor["name"]] = (min(low, float(values.min())), max(high, float(values.max())))
         progress(done)
     for name, (low, high) in seen.items():
-        if BODY_OUTPUT in name:
-            seen[name] = (low * HEADROOM, high * HEADROOM)
+        headroom = BODY_OUTPUT_HEADROOM if BODY_OUTPUT in name else HEADROOM
+        seen[name] = (low * headroom, high * headroom)
     ranges = {name: (_away(low), _away(high)) for name, (low, high) in seen.items()}
     ranges[first["name"]] = (0.0, 255.0)
     return ranges

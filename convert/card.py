@@ -86,6 +86,7 @@ def make_card(
         seconds=figures["seconds"],
         rings=recipe["rings"],
         views=recipe["views"],
+        every=recipe["every"],
         decay=figures["weight_decay"],
         decays=decays,
         live=", ".join(f"{layer} {count}" for layer, count in figures["live_channels"].items()),

@@ -17,7 +17,7 @@ from .network import INPUT_SIZE_WH, build_network
 from .weights import apply_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import keras
 
@@ -37,11 +37,11 @@ def build_folded(weights: Weights, pixels: PixelContract) -> keras.Model:
     return model
 
 
-def export_float32(model: keras.Model, *, dtype: str) -> bytes:
+def export_float32(model: Callable[[Any], Any], *, dtype: str) -> bytes:
     """Return the folded network as a float32 flatbuffer whose input has the given dtype.
 
     Args:
-        model: from :func:`build_folded`.
+        model: from :func:`build_folded`, or what :mod:`convert.rewrite` made of it.
         dtype: ``uint8``, with a cast as the first operation, or ``float32`` without.
 
     Raises:
@@ -105,7 +105,8 @@ def _to_statistics(float32: bytes, ranges: Ranges) -> dict[str, dict[str, Any]]:
 
 
 def _require_static(flatbuffer: bytes) -> None:
-    allowed = {"CAST", "CONV_2D", "MAX_POOL_2D", "RESHAPE", "FULLY_CONNECTED", "LOGISTIC"}
+    network = {"CAST", "CONV_2D", "MAX_POOL_2D", "RESHAPE", "FULLY_CONNECTED", "LOGISTIC"}
+    allowed = network | {"GATHER", "SLICE"}  # of constant rows and columns
     found = {op["op_name"] for op in open_undelegated(flatbuffer)._get_ops_details()}  # noqa: SLF001
     if found - allowed:
         message = f"the converter left operations in the graph that don't belong: {found - allowed}"

@@ -21,7 +21,7 @@ from .network import LAYERS, build_network
 from .parity import compare, edge_answers, exceeded, keras_answers
 from .pictures import require_disjoint, resized
 from .report import Row, time_interleaved
-from .rewrite import build_compacted, compact, plan, rewrite, verify
+from .rewrite import build_compacted, build_sampled, compact, find_lattice, plan, rewrite, verify
 from .weights import apply_weights
 
 if TYPE_CHECKING:
@@ -131,6 +131,7 @@ def run(job: Job, say: Callable[[str], None]) -> Outcome:
 
 
 def _export(job: Job, folded: Any, say: Callable[[str], None]) -> dict[str, bytes]:
+    sampled = None
     if job.compact:
         arrays, liveness = compact(
             {spec.name: tuple(folded.get_layer(spec.name).get_weights()) for spec in LAYERS}
@@ -138,7 +139,11 @@ def _export(job: Job, folded: Any, say: Callable[[str], None]) -> dict[str, byte
         say(str(liveness))
         if liveness.changed:
             folded = build_compacted(arrays)
-    raw = export_float32(folded, dtype="uint8")
+        if lattice := find_lattice(arrays):
+            say(f"dense1 looks at {lattice}, the others are not computed")
+            sampled = build_sampled(arrays, lattice)
+    # Int8 is made of the whole network and rewritten after that, where it can be proven exact.
+    raw = export_float32(sampled or folded, dtype="uint8")
     flatbuffers = {}
     for variant in job.variants:
         if variant == "float32":

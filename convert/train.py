@@ -25,7 +25,7 @@ from .network import LAYERS, build_network
 from .training_data import LABELS, load_labelled, stratified_folds
 from .training_figures import auc, auc_interval, rates, spread, youden_threshold
 from .training_filters import choose_channels, draw_filters
-from .training_net import SIDE, assemble, feature_function
+from .training_net import MAP_SIDE, SIDE, assemble, feature_function, ring_maps
 from .training_steps import (
     CHUNK,
     CONTRACT,
@@ -104,6 +104,13 @@ def _make_parser() -> argparse.ArgumentParser:
         "(default: %(default)s)",
     )
     parser.add_argument(
+        "--every",
+        type=_every,
+        default=Recipe().every,
+        metavar="N",
+        help="Dense(10) looks at one of so many places in each direction (default: %(default)s)",
+    )
+    parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="of all that is random (default: 0)"
     )
     parser.add_argument(
@@ -119,9 +126,17 @@ def _channels(text: str) -> tuple[int, int]:
     return first, second
 
 
+def _every(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= MAP_SIDE // 2:
+        raise argparse.ArgumentTypeError(f"from 1 to {MAP_SIDE // 2}")
+    return value
+
+
 def _train(options: argparse.Namespace) -> None:
     started = time.monotonic()
-    recipe = dataclasses.replace(Recipe(), channels=options.channels)
+    recipe = dataclasses.replace(Recipe(), channels=options.channels, every=options.every)
+    maps = ring_maps(recipe.rings, recipe.every)
     data = load_labelled(options.data)
     validation = load_labelled(options.validation) if options.validation else None
     say(f"{len(data.malignant)} pictures, {int(data.malignant.sum())} malignant")
@@ -133,13 +148,13 @@ def _train(options: argparse.Namespace) -> None:
     ramps, mixtures = recipe.channels
     drawn = draw_filters(sample_inputs, options.seed, ramps, recipe.candidates)
     views = make_features(
-        data, feature_function(drawn, recipe.rings), dataclasses.replace(recipe, views=0), rng
+        data, feature_function(drawn, maps), dataclasses.replace(recipe, views=0), rng
     )
     by_channel = views[0].reshape(len(data.malignant), recipe.rings, -1)
     chosen = choose_channels(by_channel, data.malignant, folds, mixtures, auc)
     say(f"channels chosen of {recipe.candidates} drawn for conv2: {chosen}")
     filters = drawn.take(chosen)
-    features = make_features(data, feature_function(filters, recipe.rings), recipe, rng)
+    features = make_features(data, feature_function(filters, maps), recipe, rng)
     held_out = {
         decay: held_out_logits(
             features, data.malignant, folds, decay=decay, recipe=recipe, seed=options.seed
@@ -150,7 +165,7 @@ def _train(options: argparse.Namespace) -> None:
     say(f"chosen weight decay {decay}")
     head = fit_head(features, data.malignant, decay, recipe, options.seed)
     hidden_max = head.hidden(features.reshape(-1, features.shape[-1])).max(0)
-    arrays = assemble(filters, head, recipe.rings, np.maximum(hidden_max, 1e-3))
+    arrays = assemble(filters, head, maps, np.maximum(hidden_max, 1e-3))
     probabilities = sigmoid(held_out[decay])
     threshold = youden_threshold(data.malignant, probabilities)
     declared = {
@@ -172,8 +187,8 @@ def _train(options: argparse.Namespace) -> None:
         "of the best",
         "cross_validation": {
             "what": f"{recipe.folds} stratified folds of the training set, each judged by a head "
-            "that never saw it; the same folds chose channels, weight decay and threshold, "
-            "so it is a little too good",
+            "that never saw it; the same folds chose channels, places, weight decay and "
+            "threshold, so it is a little too good",
             "auc_by_weight_decay": table,
             "auc": round(auc(data.malignant, probabilities), 4),
             "auc_by_fold": [

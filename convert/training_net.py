@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 SIDE = INPUT_SIZE_WH[0]
 MAP_SIDE = 122
 _UNITS = LAYERS[2].kernel[-1]
-_STRIDE = 4
 _COMPONENTS = 6
 """Of the 12 of a 2x2 patch: three colours and the strongest differences between neighbours.  The
 others are mostly noise of the JPEG file, and so faint that rounding weights to int8 drowns them."""
@@ -64,31 +63,38 @@ class Head:
         return hidden
 
 
-def ring_maps(count: int) -> NDArray[np.float32]:
+def ring_maps(count: int, every: int) -> NDArray[np.float32]:
     """Return (MAP_SIDE ** 2, count) float32: soft rings around the centre, each with sum 1.
 
     They are triangles over the squared radius, so that they cover areas of like size and no place
-    gets far more weight than another.  Only every fourth place of every fourth row has a weight:
-    neighbours see nearly the same, and each term less is a rounding error less in the sum of
-    float32 products, where 238,144 of them cost five digits.
+    gets far more weight than another.  Only one place of ``every`` in a row, and one row of as
+    many, has a weight.  Neighbours see nearly the same; the converter needn't compute what nothing
+    looks at; and each term less is a rounding error less in the sum of float32 products, where
+    238,144 of them cost five digits.
     """
-    places = np.arange(0, MAP_SIDE, _STRIDE)
+    places = np.arange(0, MAP_SIDE, every)
     axis = places / places.max() * 2 - 1
     squared = np.minimum(axis[:, None] ** 2 + axis[None, :] ** 2, 1.5) / 1.5
     centres = np.linspace(0, 1, count)
     rings = np.maximum(0, 1 - np.abs(squared[..., None] - centres) * (count - 1))
     maps = np.zeros((MAP_SIDE, MAP_SIDE, count), np.float32)
-    maps[::_STRIDE, ::_STRIDE] = rings / rings.sum((0, 1))
+    maps[::every, ::every] = rings / rings.sum((0, 1))
     return maps.reshape(-1, count)
 
 
 def feature_function(
-    filters: Filters, rings: int
+    filters: Filters, maps: NDArray[np.float32]
 ) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
-    """Return a function: (count, SIDE, SIDE, 3) float32 to (count, rings * channels) float32."""
+    """Return a function: (count, SIDE, SIDE, 3) float32 to (count, rings * channels) float32.
+
+    Args:
+        filters: both convolutions.
+        maps: from :func:`ring_maps`.
+
+    """
     import tensorflow as tf
 
-    maps = tf.constant(ring_maps(rings))
+    rings = maps.shape[1]
     count = filters.bias2.size
 
     def run(images: Any) -> Any:
@@ -170,13 +176,15 @@ def train_head(
     return Head(mean, deviation, *(variable.numpy().astype(np.float64) for variable in variables))
 
 
-def assemble(filters: Filters, head: Head, rings: int, hidden_max: NDArray[np.float64]) -> Arrays:
+def assemble(
+    filters: Filters, head: Head, maps: NDArray[np.float32], hidden_max: NDArray[np.float64]
+) -> Arrays:
     """Write filters and head into the layers of the full network.
 
     Args:
         filters: both convolutions.
         head: the dense layers.
-        rings: how many rings the features have.
+        maps: from :func:`ring_maps`.
         hidden_max: (units,) the largest value of each hidden unit on the training pictures.  The
             units are scaled to reach 1, so that all use the range of one int8 tensor.
 
@@ -189,10 +197,10 @@ def assemble(filters: Filters, head: Head, rings: int, hidden_max: NDArray[np.fl
     scale = 1 / hidden_max
     weights = head.weights / head.deviation[:, None]
     bias = (head.bias - head.mean @ weights) * scale
-    by_ring = (weights * scale).reshape(rings, -1, _UNITS)
-    kernel = np.einsum("pr,rcu->pcu", ring_maps(rings).astype(np.float64), by_ring)
+    by_ring = (weights * scale).reshape(maps.shape[1], -1, _UNITS)
+    kernel = np.einsum("pr,rcu->pcu", maps.astype(np.float64), by_ring)
     step = float(ceil_four_bits(np.abs(kernel).max() / 127))
-    used = ring_maps(rings).any(axis=1)
+    used = maps.any(axis=1)
     whole = np.zeros_like(kernel)
     whole[used] = diffuse(kernel[used] / step)
     # A quantiser takes the largest number for 127 steps.

@@ -35,6 +35,8 @@ class Recipe:
     candidates: int = 64
     """Channels drawn for conv2, to choose from."""
     rings: int = 5
+    every: int = 8
+    """Of this many places of pool2 in a row, and of as many rows, Dense(10) looks at one."""
     views: int = 3
     """Augmented copies of each picture, besides the picture itself."""
     folds: int = 5

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import warnings
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,12 +15,23 @@ from convert.document import RESIZE
 from convert.errors import ExportError, UsageError
 from convert.export import export_float32, quantise
 from convert.pictures import SHIPPED, load_set, resized
-from convert.rewrite import body_only, build_compacted, compact, plan, rewrite, verify
+from convert.rewrite import (
+    SampledPlan,
+    body_only,
+    build_compacted,
+    build_sampled,
+    compact,
+    find_lattice,
+    plan,
+    rewrite,
+    verify,
+)
 from convert.rewrite.apply import apply_plan
 from convert.rewrite.body import Body, Stage, drop_dead, read_body
 from convert.rewrite.cost import TARGETS
 from convert.rewrite.emit import Emitter
 from convert.rewrite.graph import Graph
+from convert.rewrite.lattice import Axis, Window, window_kernel
 from convert.rewrite.layouts import PLAIN, Layout, Shape
 from convert.rewrite.plan import Geometry, Plan, candidates
 from convert.rewrite.schema import schema
@@ -429,3 +441,90 @@ def test_a_network_that_is_constant_keeps_its_answer(value: float) -> None:
     assert [layer.live for layer in report.layers] == [1, 1, 1]
     answer: Callable[[Arrays], Any] = partial(forward, image=np.zeros((500, 500, 3), np.uint8))
     np.testing.assert_allclose(answer(left), answer(arrays), rtol=1e-4, atol=1e-4)
+
+
+# Places that dense1 doesn't look at
+
+
+def blind(arrays: Arrays, rows: slice, columns: slice) -> Arrays:
+    """Let dense1 look at nothing but some places of pool2."""
+    kernel, bias = arrays["dense1"]
+    by_place = kernel.reshape(122, 122, -1, bias.size)
+    left = np.zeros_like(by_place)
+    left[rows, columns] = by_place[rows, columns]
+    return {**arrays, "dense1": (left.reshape(kernel.shape), bias)}
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "expected"),
+    [
+        (slice(0, None, 8), slice(0, None, 8), "16 x 16"),
+        (slice(1, 100, 3), slice(2, None, 5), "33 x 24"),
+        (slice(121, None), slice(3, 120, 29), None),
+        (slice(5, 100, 47), slice(7, 121, 113), "3 x 2"),
+        (slice(0, None, 2), slice(0, None, 8), None),
+    ],
+)
+def test_only_the_places_that_dense1_looks_at_are_computed(
+    sparse: Arrays, images: Any, rows: slice, columns: slice, expected: str | None
+) -> None:
+    """Where they lie far enough apart; and every int8 value of the body stays."""
+    before = to_int8(blind(compact(sparse)[0], rows, columns))
+    chosen = plan(before)
+    if expected is None:
+        assert not isinstance(chosen, SampledPlan)
+    else:
+        assert isinstance(chosen, SampledPlan)
+        assert str(chosen).startswith(f"{expected} places of pool2 computed")
+        assert chosen.cost < plan(to_int8(compact(sparse)[0])).cost
+    verify(before, rewrite(before), images[:8])
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns"),
+    [(slice(0, None, 8), slice(0, None, 8)), (slice(1, 100, 3), slice(2, 100, 5))],
+)
+def test_the_sampled_float_network_answers_as_the_whole_one(
+    sparse: Arrays, images: Any, rows: slice, columns: slice
+) -> None:
+    arrays = blind(compact(sparse)[0], rows, columns)
+    lattice = find_lattice(arrays)
+    assert lattice is not None
+    assert list(lattice.rows.places) == list(range(122)[rows])
+    assert list(lattice.columns.places) == list(range(122)[columns])
+    whole, sampled = build_compacted(arrays), build_sampled(arrays, lattice)
+    for _, image in images[:4]:
+        batch = image[None].astype(np.float32)
+        assert abs(float(sampled(batch)[0, 0]) - float(whole(batch)[0, 0])) < 1e-5
+
+
+def test_a_network_that_looks_everywhere_has_no_lattice(sparse: Arrays) -> None:
+    assert find_lattice(sparse) is None
+
+
+@settings(max_examples=100, deadline=None, database=None)
+@given(live=st.lists(st.booleans(), min_size=1, max_size=40).filter(any))
+def test_an_axis_holds_every_live_place_and_starts_and_ends_with_one(live: list[bool]) -> None:
+    axis = Axis.through(np.array(live))
+    found = {index for index, each in enumerate(live) if each}
+    places = list(axis.places)
+    assert found <= set(places)
+    assert places[0] in found
+    assert places[-1] in found
+    # No coarser one would do: the steps between neighbours have no other common divisor.
+    assert axis.step == math.gcd(*np.diff(sorted(found)).tolist()) or len(found) == 1
+
+
+def test_a_windows_kernel_stands_at_its_four_places() -> None:
+    kernel = np.arange(1, 33, dtype=np.int8).reshape(2, 4, 4, 1)
+    wide = window_kernel(kernel).reshape(2, 2, 2, 5, 5, 1)
+    for row in range(2):
+        for column in range(2):
+            copy = wide[row, column]
+            np.testing.assert_array_equal(copy[:, row : row + 4, column : column + 4], kernel)
+            assert np.count_nonzero(copy) == 32
+
+
+def test_a_window_is_what_one_place_is_computed_from() -> None:
+    """By the receptive field's formula (Dumoulin and Visin 2016): 1, 2, 5, 10, 13."""
+    assert Window.of((4, 4), (4, 4)) == Window((5, 5), (13, 13))

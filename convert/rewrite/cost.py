@@ -77,11 +77,10 @@ def stage_cost(
     columns = layout.places(shape, needed_hw)
     places = out_rows * columns * layout.groups
     channels = shape.out_channels * layout.phases
-    tiles = -(-channels // _TILE)
-    taps = height * layout.taps(shape)
-    group = target.channel_group
-    padded = -(-layout.packed * shape.channels // group) * group
-    cost = places * tiles * (taps * padded + target.tile_end)
+    cost = convolution_cost(
+        target, places, batch=strips, outputs=channels,
+        taps=height * layout.taps(shape), inputs=layout.packed * shape.channels,
+    )  # fmt: skip
     copied = shifted = pieces = 0
     if layout.shifted:
         rows = 2 * needed_hw[0] + height - 1
@@ -95,7 +94,26 @@ def stage_cost(
         copied = places * channels
         if layout.packed > 1:
             copied += shape.height * shape.width * shape.channels
-    cost += target.copied_byte * copied + target.copied_piece * pieces
-    cost += target.shifted_byte * shifted
-    cost += target.pointer * places * taps
-    return strips * cost + target.distinct_pointer * places * taps
+    extra = target.copied_byte * copied + target.copied_piece * pieces
+    return cost + strips * (extra + target.shifted_byte * shifted)
+
+
+def convolution_cost(
+    target: Target, places: int, *, batch: int, outputs: int, taps: int, inputs: int
+) -> float:
+    """Return what a convolution alone costs.
+
+    Args:
+        target: the processor.
+        places: where the kernel is put in one picture of the batch.
+        batch: pictures, which share the pointers.
+        outputs: output channels.
+        taps: the kernel's rows times its columns.
+        inputs: input channels.
+
+    """
+    tiles = -(-outputs // _TILE)
+    padded = -(-inputs // target.channel_group) * target.channel_group
+    lanes = places * tiles * (taps * padded + target.tile_end)
+    pointers = target.pointer * places * taps
+    return batch * (lanes + pointers) + target.distinct_pointer * places * taps

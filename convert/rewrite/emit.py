@@ -53,6 +53,14 @@ class Emitter:
         inputs = [tensor, self._int32(begin), self._int32(size)]
         return self._add("SLICE", 2, inputs, size, schema().SliceOptionsT())
 
+    def gather(self, tensor: int, indices: Sequence[int], axis: int) -> int:
+        """Take slices along an axis, in the order of their indices."""
+        shape = list(self.graph.shape(tensor))
+        shape[axis] = len(indices)
+        options = schema().GatherOptionsT()
+        options.axis = axis
+        return self._add("GATHER", 2, [tensor, self._int32(indices)], shape, options)
+
     def concatenate(self, tensors: Sequence[int], axis: int) -> int:
         """Join tensors of one quantisation; nothing where there is only one."""
         if len(tensors) == 1:

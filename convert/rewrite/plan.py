@@ -10,6 +10,7 @@ from convert.errors import UsageError
 
 from .cost import TARGETS, Target, stage_cost
 from .layouts import PLAIN, Layout, Shape
+from .sampled import SampledPlan, sampled_plans
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +71,7 @@ def candidates(shape: Shape, needed_hw: tuple[int, int]) -> Iterator[Layout]:
                 yield layout
 
 
-def choose(body: Body, tune_for: str) -> Plan:
+def choose(body: Body, tune_for: str) -> Plan | SampledPlan:
     """Return the cheapest plan for a processor.
 
     Args:
@@ -85,10 +86,10 @@ def choose(body: Body, tune_for: str) -> Plan:
         known = " or ".join(TARGETS)
         message = f"a model can be tuned for {known}, not for {tune_for!r}"
         raise UsageError(message)
-    plans = list(_plans(body, TARGETS[tune_for]))
-    plain = plans[0].cost
+    target = TARGETS[tune_for]
+    plans: list[Plan | SampledPlan] = [*_plans(body, target), *sampled_plans(body, target)]
     best = min(plans, key=lambda plan: plan.cost)
-    return replace(best, cost=best.cost / plain)
+    return replace(best, cost=best.cost / plans[0].cost)
 
 
 def _plans(body: Body, target: Target) -> Iterator[Plan]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from .body import Stage
     from .emit import Emitter
+
+    Weight = TypeVar("Weight", bound=np.generic)
 
 
 def apply_layout(
@@ -56,11 +58,11 @@ def apply_layout(
     return emit.reshape(pooled, (batch, *layout.pooled_hw(shape, needed_hw), stage.channels))
 
 
-def pack_kernel(kernel: NDArray[np.int8], offsets: Sequence[int], packed: int) -> NDArray[np.int8]:
+def pack_kernel(kernel: NDArray[Weight], offsets: Sequence[int], packed: int) -> NDArray[Weight]:
     """Repeat a kernel at several columns and pack its columns.
 
     Args:
-        kernel: (out, height, width, in).
+        kernel: (out, height, width, in), of any dtype.
         offsets: the column at which each copy starts.
         packed: columns in a packed pixel.
 
@@ -70,7 +72,7 @@ def pack_kernel(kernel: NDArray[np.int8], offsets: Sequence[int], packed: int) -
     """
     out, height, width, channels = kernel.shape
     taps = -(-(width + max(offsets)) // packed)
-    wide = np.zeros((len(offsets), out, height, taps * packed, channels), np.int8)
+    wide = np.zeros((len(offsets), out, height, taps * packed, channels), kernel.dtype)
     for copy, offset in zip(wide, offsets, strict=True):
         copy[:, :, offset : offset + width] = kernel
     return wide.reshape(len(offsets) * out, height, taps, packed * channels)
