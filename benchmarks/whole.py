@@ -1,0 +1,141 @@
+"""From a file to the answer: stages, the notebook's pipeline beside ours, cold starts, memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge import Analyzer
+
+from . import notebook
+from .peers import PEERS
+from .percentiles import ratio, summary
+from .prepare import EDGE_MODEL, PICTURES, SETS
+from .weight_sets import GATHERED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+ROOT = Path(__file__).resolve().parent.parent
+PICTURE = ROOT / "pictures" / "samples" / "malignant" / "ISIC_0000013.jpg"
+"""A dermoscopic JPEG of 1022 x 767."""
+NOTEBOOK = "notebook"
+
+
+def warm(folder: Path, weights: Path, threads: int, rounds: int) -> dict[str, Any]:
+    """Time whole pictures, the notebook's pipeline and ours in turns, everything loaded.
+
+    Args:
+        folder: made by :mod:`.prepare`.
+        weights: a ``model.h5`` for the notebook's network.
+        threads: the interpreter's; TensorFlow's were set before.
+        rounds: how often each takes its turn.
+
+    """
+    model = notebook.build(str(weights))
+    calls: dict[str, Callable[[], dict[str, float]]] = {
+        NOTEBOOK: lambda: notebook.stages_ms(model, str(PICTURE))
+    }
+    calls |= {name: _ours(path, threads) for name, path in _edge_models(folder).items()}
+    taken: dict[str, list[list[float]]] = {name: [] for name in calls}
+    stages: dict[str, dict[str, list[float]]] = {name: {} for name in calls}
+    for number in range(rounds + 1):
+        for name, call in calls.items():
+            started = time.perf_counter()
+            stage_ms = call()
+            seconds = time.perf_counter() - started
+            if number:  # the first call allocates; cold starts are measured apart
+                taken[name].append([seconds])
+                for stage, ms in stage_ms.items():
+                    stages[name].setdefault(stage, []).append(ms / 1e3)
+    return {
+        "picture": PICTURE.name,
+        "ms": {name: summary([turn[0] for turn in turns]) for name, turns in taken.items()},
+        "notebook_times_ours": _notebook_times(taken),
+        "stages_ms": {
+            name: {stage: summary(seconds) for stage, seconds in each.items()}
+            for name, each in stages.items()
+        },
+    }
+
+
+def cold(folder: Path, weights: Path, rounds: int) -> dict[str, Any]:
+    """Time whole processes, from start to answer, in turns; and their peak memory.
+
+    Each runs with its own default number of threads, as a user would start it.
+    """
+    commands = {NOTEBOOK: ["-m", "benchmarks.notebook", str(PICTURE), str(weights)]}
+    for name, model in _edge_models(folder).items():
+        commands[name] = ["-m", "edge.run", str(PICTURE), "--model", str(model)]
+    taken: dict[str, list[list[float]]] = {name: [] for name in commands}
+    peak: dict[str, int] = {}
+    for number in range(rounds + 1):
+        for name, command in commands.items():
+            seconds, kilobytes = _process(command)
+            peak[name] = max(peak.get(name, 0), kilobytes)
+            if number:  # the first fills the disk cache and writes bytecode, for all alike
+                taken[name].append([seconds])
+    return {
+        "ms": {name: summary([turn[0] for turn in turns]) for name, turns in taken.items()},
+        "notebook_times_ours": _notebook_times(taken),
+        "peak_mb": {name: round(kilobytes / 1024, 1) for name, kilobytes in peak.items()},
+    }
+
+
+def memory(folder: Path, set_name: str) -> dict[str, float]:
+    """Return each peer's peak memory in MB: a process that loads it and answers one picture."""
+    found = {}
+    pictures = folder / set_name / PICTURES
+    for peer in PEERS:
+        command = ["-m", "benchmarks.one", folder / set_name, pictures, peer.name]
+        result = subprocess.run(
+            [sys.executable, *command], cwd=ROOT, capture_output=True, check=False
+        )
+        if result.returncode == 0:  # missing peers are reported where they are timed
+            found[peer.name] = round(int(result.stdout.split()[-1]) / 1024, 1)
+    return found
+
+
+def _edge_models(folder: Path) -> dict[str, Path]:
+    names = (name for name in json.loads((folder / SETS).read_text()) if name != GATHERED)
+    return {name: folder / name / EDGE_MODEL for name in names}
+
+
+def _ours(model: Path, threads: int) -> Callable[[], dict[str, float]]:
+    analyzer = Analyzer(model, threads=threads)
+
+    def run() -> dict[str, float]:
+        stages = asdict(analyzer.analyze(PICTURE).timings_ms)
+        return {stage: ms for stage, ms in stages.items() if stage != "total"}
+
+    return run
+
+
+def _notebook_times(taken: dict[str, list[list[float]]]) -> dict[str, dict[str, float]]:
+    ours = {name: turns for name, turns in taken.items() if name != NOTEBOOK}
+    return {name: ratio(taken[NOTEBOOK], turns) for name, turns in ours.items()}
+
+
+def _process(arguments: Sequence[str]) -> tuple[float, int]:
+    """Run a Python process; return its seconds and its peak memory in kB."""
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - started
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, list(arguments))
+    return seconds, usage.ru_maxrss
