@@ -16,6 +16,7 @@ from edge.modelfile import pack
 from edge.runtime import default_model_path, load_model_file
 
 from . import floor, weight_sets
+from .names import COMPACT, GATHERED
 from .peers import PEERS, MissingPeerError, litert
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def prepare(dense: Path, sparse: Path | None, folder: Path, say: Callable[[str],
         say(f"{each.name}: {each.origin}")
         path = folder / each.name
         path.mkdir(exist_ok=True)
-        is_gathered = each.lattice is not None and each.name == weight_sets.GATHERED
+        is_gathered = each.lattice is not None and each.name == GATHERED
         taken = [
             weight_sets.gather(image, each.lattice) if is_gathered and each.lattice else image
             for image in images
@@ -51,7 +52,7 @@ def prepare(dense: Path, sparse: Path | None, folder: Path, say: Callable[[str],
         made[each.name] = _prepare_set(each, path, say)
         # The gathered network has to answer what the whole one does.
         made[each.name]["expected"] = (
-            made[weight_sets.COMPACT]["expected"]
+            made[COMPACT]["expected"]
             if is_gathered
             else weight_sets.reference(each.network, images)
         )
@@ -61,7 +62,7 @@ def prepare(dense: Path, sparse: Path | None, folder: Path, say: Callable[[str],
 def _prepare_set(each: WeightSet, folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
     missing = {}
     for peer in PEERS:
-        if peer.ours and each.name == weight_sets.GATHERED:
+        if peer.ours and each.name == GATHERED:
             continue  # ours takes the picture whole
         say(f"{each.name}: making {peer.name}")
         try:
@@ -77,7 +78,7 @@ def _prepare_set(each: WeightSet, folder: Path, say: Callable[[str], None]) -> d
     }
     if each.lattice is not None:
         made["places"] = str(each.lattice)
-    if each.name != weight_sets.GATHERED:
+    if each.name != GATHERED:
         _write_edge_model(folder)
         if each.lattice is not None:
             cost = weight_sets.lattice_multiply_adds(each.network, each.lattice)

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import floor, whole
-from .peers import PEERS, MissingPeerError, WrongAnswerError, check_answers, keras_peer, litert
+from .names import COMPACT, GATHERED, PLAIN, PLAIN_UNCOMPACTED, REWRITTEN
+from .peers import PEERS, MissingPeerError, WrongAnswerError, check_answers, keras_peer
 from .percentiles import ratio, summary
 from .prepare import PICTURES, SETS, UNCOMPACTED
-from .weight_sets import COMPACT, GATHERED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 _SEED = 20260101
 PEAK = "peak"
-PLAIN_UNCOMPACTED = f"{litert.PLAIN}, dead channels kept"
 
 
 def main() -> None:
@@ -67,7 +66,7 @@ def _measure(options: argparse.Namespace) -> dict[str, Any]:
     turns = take_turns(routes, images, options.rounds, options.invokes)
     for name, entries in sets.items():
         # Ours takes the picture whole, and leaves out by itself what gathering leaves out.
-        ours = turns[f"{COMPACT if name == GATHERED else name}/{litert.REWRITTEN}"]
+        ours = turns[f"{COMPACT if name == GATHERED else name}/{REWRITTEN}"]
         for key, entry in entries.items():
             if f"{name}/{key}" in turns:
                 entry.update(figures(turns[f"{name}/{key}"], ours))
@@ -83,7 +82,7 @@ def _open_all(
         (peer.name, peer, folder) for peer in PEERS if not (peer.ours and set_name == GATHERED)
     ]
     if "multiply_adds_uncompacted" in made:
-        plain = next(peer for peer in PEERS if peer.name == litert.PLAIN)
+        plain = next(peer for peer in PEERS if peer.name == PLAIN)
         candidates.append((PLAIN_UNCOMPACTED, plain, folder / UNCOMPACTED))
     routes, entries = {}, {}
     for name, peer, path in candidates:

@@ -18,6 +18,7 @@ from convert.pixels import PixelContract
 from convert.rewrite import compact, find_lattice
 from convert.weights import read_weights
 
+from .names import COMPACT, DENSE, GATHERED
 from .peers import Network
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     Arrays = Mapping[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
 
-DENSE, COMPACT, GATHERED = "dense", "compact", "gathered"
 LABELS = ("benign", "malignant")
 _SEED = 20260101
 _KEPT = 8

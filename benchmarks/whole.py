@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from edge import Analyzer
 
 from . import notebook
+from .names import GATHERED, NOTEBOOK
 from .peers import PEERS
 from .percentiles import ratio, summary
 from .prepare import EDGE_MODEL, PICTURES, SETS
-from .weight_sets import GATHERED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "pictures" / "samples" / "malignant" / "ISIC_0000013.jpg"
 """A dermoscopic JPEG of 1022 x 767."""
-NOTEBOOK = "notebook"
 
 
 def warm(folder: Path, weights: Path, threads: int, rounds: int) -> dict[str, Any]:
@@ -93,7 +92,7 @@ def memory(folder: Path, set_name: str) -> dict[str, float]:
     found = {}
     pictures = folder / set_name / PICTURES
     for peer in PEERS:
-        command = ["-m", "benchmarks.one", folder / set_name, pictures, peer.name]
+        command = ["-m", "benchmarks.one", str(folder / set_name), str(pictures), peer.name]
         result = subprocess.run(
             [sys.executable, *command], cwd=ROOT, capture_output=True, check=False
         )

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmarks.names import PLAIN, REWRITTEN
+
 from .base import Peer
 
 if TYPE_CHECKING:
@@ -78,8 +80,6 @@ def _opener(kind: str) -> Callable[[Path, int], TfliteRoute]:
 
 
 _PACKAGES = ("ai-edge-litert",)
-REWRITTEN = "lesion-edge int8, rewritten"
-PLAIN = "TFLite int8, plain"
 PEERS = (
     Peer(REWRITTEN, _PACKAGES, "the same int8 values", make, _opener("rewritten"), ours=True),
     Peer(PLAIN, _PACKAGES, "as the quantiser makes it", make, _opener("int8")),
