@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib import pyplot as plt
 
 from .names import COMPACT, DENSE, FORMS, GATHERED, NOTEBOOK, PLAIN_UNCOMPACTED
@@ -21,7 +23,9 @@ _LEAST_DELTA = 1e-8
 """What is drawn of an answer that is Keras' own, which a logarithmic axis has no place for."""
 
 mpl.use("Agg")
-plt.rcParams.update({"font.size": 9, "savefig.dpi": 110, "axes.spines.top": False})
+plt.rcParams.update(
+    {"font.size": 9, "savefig.dpi": 100, "figure.dpi": 100, "axes.spines.top": False}
+)
 plt.rcParams.update({"axes.spines.right": False, "axes.axisbelow": True})
 
 
@@ -61,9 +65,9 @@ def _latency(session: Result, sets: Sequence[str], title: str, path: Path) -> No
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(mpl.ticker.FuncFormatter(lambda ms, _: f"{ms:g}"))
     axes.grid(axis="x", which="both", color="#e5e5e5")
-    note = "; [places]: channels and places compacted" if GATHERED in sets else ""
-    axes.set_xlabel(f"ms an invoke, one thread: dot p50, thick to p95, thin to p99{note}")
-    axes.set_title(title, loc="left")
+    axes.set_xlabel("ms an invoke, one thread: dot p50, thick to p95, thin to p99")
+    note = "  ([places]: channels and places compacted)" if GATHERED in sets else ""
+    axes.set_title(f"{title}{note}", loc="left")
     figure.savefig(path)
     plt.close(figure)
 
@@ -103,16 +107,11 @@ def _delta(session: Result, sets: Sequence[str], path: Path) -> None:
         len(sets), 1, figsize=(8, 3.5 * len(sets)), layout="constrained", squeeze=False
     )
     for axes, name in zip(panels[:, 0], sets, strict=True):
-        entries = sorted(_timed(session, name).items(), key=lambda item: item[1]["ms"]["p50"])
+        entries = _by_speed(session, name)
         for number, (key, entry) in enumerate(entries, 1):
             colour = _OURS if entry["ours"] else _OTHER if key == PLAIN_UNCOMPACTED else _PEER
-            x, y = entry["ms"]["p50"], max(entry["max_delta"], _LEAST_DELTA)
-            axes.plot(x, y, "o", color=colour, markersize=5, label=f"{number} {key}")
-            # Neighbours in speed are numbered on different sides.
-            above = (4, 5), (4, -12), (-13, 5), (-13, -12)
-            axes.annotate(
-                str(number), (x, y), above[number % 4], textcoords="offset points", color=colour
-            )
+            x, y = _point(entry)
+            axes.plot(x, y, "o", color=colour, markersize=5, label=f"{number}  {key}")
         axes.set(xscale="log", yscale="log", ylabel="max |Δp| from Keras")
         axes.xaxis.set_major_formatter(mpl.ticker.FuncFormatter(lambda ms, _: f"{ms:g}"))
         axes.grid(color="#e5e5e5")
@@ -123,5 +122,36 @@ def _delta(session: Result, sets: Sequence[str], path: Path) -> None:
             loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8, frameon=False,
             handlelength=0.8, labelspacing=0.25,
         )  # fmt: skip
+    figure.draw_without_rendering()  # lays the panels out, so that pixels are known
+    for axes, name in zip(panels[:, 0], sets, strict=True):
+        _number(axes, _by_speed(session, name))
     figure.savefig(path)
     plt.close(figure)
+
+
+def _by_speed(session: Result, name: str) -> list[tuple[str, Any]]:
+    return sorted(_timed(session, name).items(), key=lambda item: item[1]["ms"]["p50"])
+
+
+def _point(entry: Mapping[str, Any]) -> tuple[float, float]:
+    return entry["ms"]["p50"], max(entry["max_delta"], _LEAST_DELTA)
+
+
+def _number(axes: Any, entries: Sequence[tuple[str, Any]]) -> None:
+    """Number the points, each number where the other points and numbers are farthest away."""
+    place = axes.transData.transform
+    taken = [place(_point(entry)) for _, entry in entries]
+    directions = [np.array(xy) for xy in product((-1, 0, 1), repeat=2) if any(xy)]
+    for number, (_, entry) in enumerate(entries, 1):
+        point = place(_point(entry))
+        spots = [point + distance * xy for distance in (13, 24) for xy in directions]
+        # A tie, or nearly one, goes to the spot that is nearer to the point.
+        room = [min(25, *(np.hypot(*(spot - other)) for other in taken)) for spot in spots]
+        spot = spots[int(np.argmax(room))]
+        taken.append(spot)
+        note = axes.annotate(
+            str(number), point, spot, xycoords="figure pixels", textcoords="figure pixels",
+            ha="center", va="center", fontsize=8,
+            arrowprops={"arrowstyle": "-", "lw": 0.4, "color": "gray", "shrinkA": 4},
+        )  # fmt: skip
+        note.set_in_layout(False)

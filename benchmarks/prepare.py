@@ -1,13 +1,17 @@
 """Makes everything that a measurement loads, once, into one folder.
 
 ``<set>/`` holds every peer's files for one set of weights and the pictures as they take them,
-``sets.json`` what was made: Keras' answers, multiply-adds, and the peers that could not be made.
+``sets.json`` what was made: Keras' answers, multiply-adds, the peers that could not
+be made, and the memory that each of the others takes.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,10 +25,10 @@ from .peers import PEERS, MissingPeerError, litert
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from .weight_sets import WeightSet
 
+ROOT = Path(__file__).resolve().parent.parent
 PICTURES, SETS = "pictures.npy", "sets.json"
 EDGE_MODEL = "edge.tflite"
 """The rewritten flatbuffer as a model file that ``edge.run`` takes."""
@@ -50,6 +54,8 @@ def prepare(dense: Path, sparse: Path | None, folder: Path, say: Callable[[str],
         ]
         np.save(path / PICTURES, np.stack(taken))
         made[each.name] = _prepare_set(each, path, say)
+        say(f"{each.name}: memory")
+        made[each.name]["peak_mb"] = memory(path)
         # The gathered network has to answer what the whole one does.
         made[each.name]["expected"] = (
             made[COMPACT]["expected"]
@@ -57,6 +63,24 @@ def prepare(dense: Path, sparse: Path | None, folder: Path, say: Callable[[str],
             else weight_sets.reference(each.network, images)
         )
     (folder / SETS).write_text(json.dumps(made))
+
+
+def memory(folder: Path) -> dict[str, float]:
+    """Return each peer's peak memory in MB: a process that loads it and answers one picture.
+
+    Args:
+        folder: of one set of weights.
+
+    """
+    found = {}
+    for peer in PEERS:
+        command = ["-m", "benchmarks.one", str(folder), str(folder / PICTURES), peer.name]
+        result = subprocess.run(
+            [sys.executable, *command], cwd=ROOT, capture_output=True, check=False
+        )
+        if result.returncode == 0:  # missing peers are reported where they are timed
+            found[peer.name] = round(int(result.stdout.split()[-1]) / 1024, 1)
+    return found
 
 
 def _prepare_set(each: WeightSet, folder: Path, say: Callable[[str], None]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .aims import aims
-from .names import FORMS, NOTEBOOK, PLAIN, PLAIN_UNCOMPACTED, REWRITTEN
+from .names import COMPACT, DENSE, FORMS, NOTEBOOK, PLAIN, PLAIN_UNCOMPACTED, REWRITTEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +18,11 @@ _PREFACE = (
     "of all invokes; ratios are medians over the turns, with their 5th and 95th percentile.  "
     "Max |Δp| is the largest distance from Keras' probability, first: a turn's first invoke."
 )
+_PIPELINES = {
+    NOTEBOOK: "the notebook's way",
+    DENSE: "edge, dense weights",
+    COMPACT: "edge, shipped weights",
+}
 _MAIN = "1"
 """The threads of the run that all is judged on."""
 
@@ -77,7 +82,7 @@ def _aims(result: Result) -> str:
         wanted = f"{aim.wanted:g}"
         rows.append((aim.text, aim.against, wanted, measured, spread, f"**{aim.verdict}**"))
     heads = ("times ours, one thread", "compared with", "aim", "measured", "p5 to p95", "")
-    return _table(heads, rows)
+    return _table(heads, rows, left=2)
 
 
 def _sets(result: Result) -> Iterable[str]:
@@ -147,7 +152,7 @@ def _whole(result: Result) -> str:
         ]
         rows.append(
             (
-                "the notebook's way" if name == NOTEBOOK else f"edge, {FORMS[name]}",
+                _PIPELINES[name],
                 *(_ms(warm["ms"][name][percent]) for percent in ("p50", "p95", "p99")),
                 ratios[0],
                 *(_ms(cold["ms"][name][percent]) for percent in ("p50", "p95")),

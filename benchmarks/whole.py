@@ -1,4 +1,4 @@
-"""From a file to the answer: stages, the notebook's pipeline beside ours, cold starts, memory."""
+"""From a file to the answer: stages, the notebook's pipeline beside ours, cold starts."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from edge import Analyzer
 
 from . import notebook
 from .names import GATHERED, NOTEBOOK
-from .peers import PEERS
 from .percentiles import ratio, summary
-from .prepare import EDGE_MODEL, PICTURES, SETS
+from .prepare import EDGE_MODEL, SETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -85,20 +84,6 @@ def cold(folder: Path, weights: Path, rounds: int) -> dict[str, Any]:
         "notebook_times_ours": _notebook_times(taken),
         "peak_mb": {name: round(kilobytes / 1024, 1) for name, kilobytes in peak.items()},
     }
-
-
-def memory(folder: Path, set_name: str) -> dict[str, float]:
-    """Return each peer's peak memory in MB: a process that loads it and answers one picture."""
-    found = {}
-    pictures = folder / set_name / PICTURES
-    for peer in PEERS:
-        command = ["-m", "benchmarks.one", str(folder / set_name), str(pictures), peer.name]
-        result = subprocess.run(
-            [sys.executable, *command], cwd=ROOT, capture_output=True, check=False
-        )
-        if result.returncode == 0:  # missing peers are reported where they are timed
-            found[peer.name] = round(int(result.stdout.split()[-1]) / 1024, 1)
-    return found
 
 
 def _edge_models(folder: Path) -> dict[str, Path]:

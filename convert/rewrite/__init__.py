@@ -10,8 +10,9 @@ Two kinds of change, and the proof:
 
 What a body goes through, and why each step is exact, is in the module that does it: dead int8
 channels (:mod:`.body`), places that dense1 doesn't look at (:mod:`.lattice`), rows and columns that
-no whole window of a pool holds (:mod:`.plan`), batches of strips (:mod:`.apply`), columns packed, shifts and phases (:mod:`.layouts`).  The reshape
-before dense1 goes: the layer flattens its input itself; so do reshapes of reshapes.
+no whole window of a pool holds (:mod:`.plan`), batches of strips (:mod:`.apply`), columns packed,
+shifts and phases (:mod:`.layouts`).  The reshape before dense1 goes: the layer flattens its input
+itself; so do reshapes of reshapes.
 
 Measured with ai-edge-litert 2.3 on an x86-64 core with AVX512-VNNI, in turns, as the ratio of the
 plain conversion's time to this one's: least / median / median of the first invoke after another
