@@ -63,13 +63,20 @@ def _latency(session: Result, sets: Sequence[str], title: str, path: Path) -> No
     for label, row in zip(axes.get_yticklabels(), rows, strict=True):
         label.set_color(_OURS if row[3] else "black")
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(mpl.ticker.FuncFormatter(lambda ms, _: f"{ms:g}"))
+    _plain_ticks(axes)
     axes.grid(axis="x", which="both", color="#e5e5e5")
     axes.set_xlabel("ms an invoke, one thread: dot p50, thick to p95, thin to p99")
-    note = "  ([places]: channels and places compacted)" if GATHERED in sets else ""
+    note = "\n[places]: channels and places compacted" if GATHERED in sets else ""
     axes.set_title(f"{title}{note}", loc="left")
     figure.savefig(path)
     plt.close(figure)
+
+
+def _plain_ticks(axes: Any) -> None:
+    """Label 1, 2, 5, 10, ... as such."""
+    axes.xaxis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(mpl.ticker.FuncFormatter(lambda ms, _: f"{ms:g}"))
+    axes.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
 
 
 def _frame(session: Result, path: Path) -> None:
@@ -113,7 +120,7 @@ def _delta(session: Result, sets: Sequence[str], path: Path) -> None:
             x, y = _point(entry)
             axes.plot(x, y, "o", color=colour, markersize=5, label=f"{number}  {key}")
         axes.set(xscale="log", yscale="log", ylabel="max |Δp| from Keras")
-        axes.xaxis.set_major_formatter(mpl.ticker.FuncFormatter(lambda ms, _: f"{ms:g}"))
+        _plain_ticks(axes)
         axes.grid(color="#e5e5e5")
         axes.margins(0.08, 0.15)
         axes.set_title(FORMS[name], loc="left")
