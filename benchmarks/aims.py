@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from .names import (
     COMPACT,
+    CUT,
     DENSE,
     FORMS,
-    GATHERED,
     PLAIN,
     PLAIN_UNCOMPACTED,
 )
@@ -53,7 +53,7 @@ def aims(result: Result, threads: str = "1") -> list[Aim]:
         _route("dense: plain int8, same interpreter", 1.3, plain, PLAIN),
         _best("dense: best peer", 1.25, session, [DENSE]),
         _route("shipped: plain int8 of the same model.h5", 3.5, kept, PLAIN_UNCOMPACTED),
-        _best("shipped: best peer, its best form", 1.25, session, [COMPACT, GATHERED]),
+        _best("shipped: best peer, its best form", 1.25, session, [COMPACT, *CUT]),
         _ratio("whole picture, warm: the notebook's way", 10, warm, "Keras, model.predict"),
         _ratio("whole picture, cold: the notebook's way", 20, cold, "process start to answer"),
     ]

@@ -9,7 +9,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib import pyplot as plt
 
-from .names import COMPACT, DENSE, FORMS, GATHERED, NOTEBOOK, PLAIN_UNCOMPACTED
+from .names import COMPACT, CUT, DENSE, FORMS, GATHERED, NOTEBOOK, PLAIN_UNCOMPACTED, WINDOWS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,7 +35,7 @@ def draw(result: Result, folder: Path) -> None:
     if session is None:
         return
     _latency(session, [DENSE], "latency: dense network", folder / "latency-dense.png")
-    shipped = [name for name in (COMPACT, GATHERED) if name in session["sets"]]
+    shipped = [name for name in (COMPACT, *CUT) if name in session["sets"]]
     _latency(session, shipped, "latency: shipped weights", folder / "latency-shipped.png")
     _frame(session, folder / "frame.png")
     _delta(session, [DENSE, *shipped], folder / "speed-and-answers.png")
@@ -54,11 +54,11 @@ def _latency(session: Result, sets: Sequence[str], title: str, path: Path) -> No
     )  # fmt: skip
     figure, axes = plt.subplots(figsize=(7.5, 0.8 + 0.23 * len(rows)), layout="constrained")
     for place, (ms, _, name, ours) in enumerate(rows):
-        colour = _OURS if ours else _PEER if name != GATHERED else _OTHER
+        colour = _OURS if ours else _PEER if name not in CUT else _OTHER
         axes.plot([ms["p50"], ms["p95"]], [place, place], color=colour, linewidth=3)
         axes.plot([ms["p95"], ms["p99"]], [place, place], color=colour, linewidth=1)
         axes.plot(ms["p50"], place, "o", color=colour, markersize=5)
-    marks = {DENSE: "", COMPACT: "", GATHERED: "  [places]"}
+    marks = {DENSE: "", COMPACT: "", GATHERED: "  [places]", WINDOWS: "  [windows]"}
     axes.set_yticks(range(len(rows)), [f"{key}{marks[name]}" for _, key, name, _ in rows])
     for label, row in zip(axes.get_yticklabels(), rows, strict=True):
         label.set_color(_OURS if row[3] else "black")
@@ -66,7 +66,7 @@ def _latency(session: Result, sets: Sequence[str], title: str, path: Path) -> No
     _plain_ticks(axes)
     axes.grid(axis="x", which="both", color="#e5e5e5")
     axes.set_xlabel("ms an invoke, one thread: dot p50, thick to p95, thin to p99")
-    note = "\n[places]: channels and places compacted" if GATHERED in sets else ""
+    note = "\n[places], [windows]: channels and places compacted" if GATHERED in sets else ""
     axes.set_title(f"{title}{note}", loc="left")
     figure.savefig(path)
     plt.close(figure)

@@ -20,7 +20,7 @@ from edge.modelfile import pack
 from edge.runtime import default_model_path, load_model_file
 
 from . import floor, weight_sets
-from .names import COMPACT, GATHERED
+from .names import COMPACT
 from .peers import PEERS, MissingPeerError, litert
 
 if TYPE_CHECKING:
@@ -47,19 +47,15 @@ def prepare(dense: Path, sparse: Path | None, folder: Path, say: Callable[[str],
         say(f"{each.name}: {each.origin}")
         path = folder / each.name
         path.mkdir(exist_ok=True)
-        is_gathered = each.lattice is not None and each.name == GATHERED
-        taken = [
-            weight_sets.gather(image, each.lattice) if is_gathered and each.lattice else image
-            for image in images
-        ]
+        taken = [image if each.cut is None else each.cut(image) for image in images]
         np.save(path / PICTURES, np.stack(taken))
         made[each.name] = _prepare_set(each, path, say)
         say(f"{each.name}: memory")
         made[each.name]["peak_mb"] = memory(path)
-        # The gathered network has to answer what the whole one does.
+        # A network for cut pictures has to answer what the whole one does.
         made[each.name]["expected"] = (
             made[COMPACT]["expected"]
-            if is_gathered
+            if each.cut is not None
             else weight_sets.reference(each.network, images)
         )
     (folder / SETS).write_text(json.dumps(made))
@@ -86,7 +82,7 @@ def memory(folder: Path) -> dict[str, float]:
 def _prepare_set(each: WeightSet, folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
     missing = {}
     for peer in PEERS:
-        if peer.ours and each.name == GATHERED:
+        if peer.ours and each.cut is not None:
             continue  # ours takes the picture whole
         say(f"{each.name}: making {peer.name}")
         try:
@@ -96,13 +92,14 @@ def _prepare_set(each: WeightSet, folder: Path, say: Callable[[str], None]) -> d
     made: dict[str, Any] = {
         "origin": each.origin,
         "side": each.network.side,
+        "batch": each.network.batch,
         "channels": list(each.network.channels()),
         "multiply_adds": weight_sets.multiply_adds(each.network),
         "missing": missing,
     }
     if each.lattice is not None:
         made["places"] = str(each.lattice)
-    if each.name != GATHERED:
+    if each.cut is None:
         _write_edge_model(folder)
         if each.lattice is not None:
             cost = weight_sets.lattice_multiply_adds(each.network, each.lattice)

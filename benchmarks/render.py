@@ -91,9 +91,10 @@ def _sets(result: Result) -> Iterable[str]:
         entries = sessions.get(_MAIN, {"sets": {}})["sets"].get(name, {})
         channels = " + ".join(map(str, made["channels"]))
         side, places = made["side"], made.get("places")
+        batch = f"{made['batch']} windows of" if made.get("batch", 1) > 1 else "picture"
         yield f"## One invoke: {FORMS[name]}"
         yield (
-            f"{made['origin']}.  Channels {channels}, picture {side} x {side}, "
+            f"{made['origin']}.  Channels {channels}, {batch} {side} x {side}, "
             f"{made['multiply_adds'] / 1e6:.0f} million multiply-adds"
             + (f"; dense1 looks at {places}." if places else ".")
         )

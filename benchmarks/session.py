@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import floor, whole
-from .names import COMPACT, GATHERED, PLAIN, PLAIN_UNCOMPACTED, REWRITTEN
+from .names import COMPACT, CUT, PLAIN, PLAIN_UNCOMPACTED, REWRITTEN
 from .peers import PEERS, MissingPeerError, WrongAnswerError, check_answers, keras_peer
 from .percentiles import ratio, summary
 from .prepare import PICTURES, SETS, UNCOMPACTED
@@ -66,7 +66,7 @@ def _measure(options: argparse.Namespace) -> dict[str, Any]:
     turns = take_turns(routes, images, options.rounds, options.invokes)
     for name, entries in sets.items():
         # Ours takes the picture whole, and leaves out by itself what gathering leaves out.
-        ours = turns[f"{COMPACT if name == GATHERED else name}/{REWRITTEN}"]
+        ours = turns[f"{COMPACT if name in CUT else name}/{REWRITTEN}"]
         for key, entry in entries.items():
             if f"{name}/{key}" in turns:
                 entry.update(figures(turns[f"{name}/{key}"], ours))
@@ -79,7 +79,7 @@ def _open_all(
 ) -> tuple[dict[str, Route], dict[str, Any]]:
     """Open every peer on one set of weights and check its answers on all pictures."""
     candidates = [
-        (peer.name, peer, folder) for peer in PEERS if not (peer.ours and set_name == GATHERED)
+        (peer.name, peer, folder) for peer in PEERS if not (peer.ours and set_name in CUT)
     ]
     if "multiply_adds_uncompacted" in made:
         plain = next(peer for peer in PEERS if peer.name == PLAIN)

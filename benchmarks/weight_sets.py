@@ -1,13 +1,14 @@
 """The networks that are timed: one with every channel live, and the shipped one, which is sparse.
 
-On the dense one nobody can leave anything out.  The sparse one is given to the peers in two forms,
-so that none is slow because of our zeros: with its channels compacted, and with the places too
-that its dense1 doesn't look at (:func:`gathered`).
+On the dense one nobody can leave anything out.  The sparse one is given to the peers in three
+forms, so that none is slow because of our zeros: with its channels compacted, and with the places
+too that its dense1 doesn't look at, as one picture (:func:`gathered`) or as many (:func:`windows`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,11 +19,11 @@ from convert.pixels import PixelContract
 from convert.rewrite import compact, find_lattice
 from convert.weights import read_weights
 
-from .names import COMPACT, DENSE, GATHERED
+from .names import COMPACT, DENSE, GATHERED, WINDOWS
 from .peers import Network
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -37,8 +38,10 @@ _KEPT = 8
 _KERNEL, _POOL = 4, 2
 _STEP = _POOL**2
 """How many pixels lie between one place of pool2 and the next."""
+_WINDOW = 13
+"""Pixels of a window, in a row or column, from which one place of pool2 is computed."""
 _BLOCK = 16
-"""Pixels of a block: the 13 that a place is computed from, up to the next multiple of the step."""
+"""Pixels of a block, which holds a window: the next multiple of the step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,8 @@ class WeightSet:
     """The same network before dead channels left it; None if nothing left."""
     lattice: Lattice | None = None
     """The places of pool2 that dense1 looks at, if those are few."""
+    cut: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] | None = None
+    """Makes the network's input of a whole picture; None if that is it."""
 
 
 def pictures(folder: str) -> list[NDArray[np.uint8]]:
@@ -88,8 +93,12 @@ def load(dense: Path, sparse: Path | None) -> list[WeightSet]:
     origin = f"{origin}: {report}"
     sets.append(WeightSet(COMPACT, network, origin, Network(zeros, calibration), lattice))
     if lattice is not None and can_gather(lattice):
-        origin = f"the compact set, {lattice} only"
-        sets.append(WeightSet(GATHERED, gathered(network, lattice), origin, lattice=lattice))
+        for name, make, cut in ((GATHERED, gathered, gather), (WINDOWS, windows, cut_windows)):
+            origin = f"the compact set, {lattice} only"
+            small = make(network, lattice)
+            sets.append(
+                WeightSet(name, small, origin, None, lattice, partial(cut, lattice=lattice))
+            )
     return sets
 
 
@@ -106,10 +115,7 @@ def gathered(network: Network, lattice: Lattice) -> Network:
     side by side the lattice's places are every fourth of every fourth row of pool2.  Dense1's
     weights go there; what lies between mixes two blocks and is weighed by 0.
     """
-    kernel, bias = network.arrays["dense1"]
-    channels = network.channels()[1]
-    by_place = kernel.reshape(pool2_side(network.side), -1, channels, bias.size)
-    seen = by_place[list(lattice.rows.places)][:, list(lattice.columns.places)]
+    bias, seen = network.arrays["dense1"][1], _seen(network, lattice)
     side = _BLOCK * lattice.rows.count
     spread = np.zeros((pool2_side(side),) * 2 + seen.shape[2:], np.float32)
     step = _BLOCK // _STEP
@@ -136,6 +142,45 @@ def gather(image: NDArray[np.uint8], lattice: Lattice) -> NDArray[np.uint8]:
     return np.ascontiguousarray(image[rows][:, columns])
 
 
+def windows(network: Network, lattice: Lattice) -> Network:
+    """Return the network for :func:`cut_windows`' batch, with the same answers.
+
+    Each window gives one place of pool2, and nothing else is computed.
+    """
+    bias, seen = network.arrays["dense1"][1], _seen(network, lattice)
+    arrays = {**network.arrays, "dense1": (seen.reshape(-1, bias.size), bias)}
+    images = [cut_windows(image, lattice) for image in network.calibration]
+    return Network(arrays, images, _WINDOW, lattice.rows.count * lattice.columns.count)
+
+
+def cut_windows(image: NDArray[np.uint8], lattice: Lattice) -> NDArray[np.uint8]:
+    """Return what each of a lattice's places is computed from.
+
+    Args:
+        image: (500, 500, 3).
+        lattice: the places.
+
+    Returns:
+        (rows * columns, 13, 13, 3).
+
+    """
+    corners = [
+        (_STEP * row, _STEP * column)
+        for row in lattice.rows.places
+        for column in lattice.columns.places
+    ]
+    return np.stack([image[y : y + _WINDOW, x : x + _WINDOW] for y, x in corners])
+
+
+def _seen(network: Network, lattice: Lattice) -> NDArray[np.float32]:
+    """Return dense1's kernel at the lattice's places: (rows, columns, channels, units)."""
+    kernel, bias = network.arrays["dense1"]
+    channels = network.channels()[1]
+    by_place = kernel.reshape(pool2_side(network.side), -1, channels, bias.size)
+    seen: NDArray[np.float32] = by_place[list(lattice.rows.places)][:, list(lattice.columns.places)]
+    return seen
+
+
 def pool2_side(side: int) -> int:
     """Return pool2's side for a picture's."""
     return _pooled(_pooled(side))
@@ -151,7 +196,7 @@ def multiply_adds(network: Network) -> int:
     side1 = network.side - _KERNEL + 1
     side2 = _pooled(network.side) - _KERNEL + 1
     convolutions = side1**2 * _KERNEL**2 * 3 * first + side2**2 * _KERNEL**2 * first * second
-    return int(convolutions + network.arrays["dense1"][0].size + third)
+    return int(network.batch * convolutions + network.arrays["dense1"][0].size + third)
 
 
 def lattice_multiply_adds(network: Network, lattice: Lattice) -> int:

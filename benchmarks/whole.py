@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from edge import Analyzer
 
 from . import notebook
-from .names import GATHERED, NOTEBOOK
+from .names import CUT, NOTEBOOK
 from .percentiles import ratio, summary
 from .prepare import EDGE_MODEL, SETS
 
@@ -87,7 +87,7 @@ def cold(folder: Path, weights: Path, rounds: int) -> dict[str, Any]:
 
 
 def _edge_models(folder: Path) -> dict[str, Path]:
-    names = (name for name in json.loads((folder / SETS).read_text()) if name != GATHERED)
+    names = (name for name in json.loads((folder / SETS).read_text()) if name not in CUT)
     return {name: folder / name / EDGE_MODEL for name in names}
 
 

@@ -14,7 +14,14 @@ import pytest
 from benchmarks import environment, measure, percentiles, report, session, weight_sets
 from benchmarks.aims import aims
 from benchmarks.names import COMPACT, DENSE, GATHERED, PLAIN, PLAIN_UNCOMPACTED, REWRITTEN
-from benchmarks.peers import PEERS, Network, WrongAnswerError, check_answers
+from benchmarks.peers import (
+    PEERS,
+    MissingPeerError,
+    Network,
+    WrongAnswerError,
+    check_answers,
+    litert,
+)
 from benchmarks.render import to_markdown
 from convert.rewrite import compact, find_lattice
 
@@ -102,6 +109,29 @@ def test_the_gathered_network_answers_as_the_whole_one(shipped: Network) -> None
     actual = weight_sets.reference(small, [weight_sets.gather(image, lattice) for image in images])
     assert np.ptp(expected) > 0.01
     np.testing.assert_allclose(actual, expected, atol=1e-6)
+
+
+def test_the_windows_answer_as_the_whole_picture(shipped: Network) -> None:
+    pytest.importorskip("tensorflow")
+    lattice = find_lattice(shipped.arrays)
+    assert lattice is not None
+    network = weight_sets.windows(shipped, lattice)
+    assert (network.side, network.batch) == (13, 256)
+    assert weight_sets.multiply_adds(network) == weight_sets.lattice_multiply_adds(shipped, lattice)
+    images = weight_sets.pictures("samples")
+    expected = weight_sets.reference(shipped, images)
+    infer = litert.windowed(network)
+    cut = [weight_sets.cut_windows(image, lattice).astype(np.float32) for image in images]
+    actual = [float(infer(windows)[0, 0]) for windows in cut]
+    np.testing.assert_allclose(actual, expected, atol=1e-6)
+
+
+def test_a_peer_that_takes_one_picture_refuses_windows(tmp_path: Path) -> None:
+    network = Network(_arrays(8, 8, 2048, 10), [], 13, 256)
+    for name in ("ncnn float32", "Keras, model.predict"):
+        peer = next(peer for peer in PEERS if peer.name == name)
+        with pytest.raises(MissingPeerError, match="windows"):
+            peer.make(network, tmp_path)
 
 
 def test_a_place_of_the_lattice_costs_a_window(shipped: Network) -> None:

@@ -35,9 +35,11 @@ class Network:
     arrays: Arrays
     """(kernel, bias) of conv1, conv2, dense1, dense2, for raw BGR bytes, in Keras' order."""
     calibration: Sequence[NDArray[np.uint8]]
-    """(side, side, 3) uint8, BGR, as the edge resizes them."""
+    """(side, side, 3) uint8, BGR, as the edge resizes them; (batch, side, side, 3) of windows."""
     side: int = 500
-    """Of the picture, in pixels; the gathered one is smaller, see :mod:`..weight_sets`."""
+    """Of the picture, in pixels; a cut one is smaller, see :mod:`..weight_sets`."""
+    batch: int = 1
+    """How many pictures make one answer: windows, whose places meet in dense1."""
 
     def channels(self) -> tuple[int, int, int]:
         """Return how wide conv1, conv2 and dense1 are."""
@@ -49,7 +51,7 @@ class Route(Protocol):
     """A network, loaded, that answers one picture at a time."""
 
     def load(self, image_bgr: NDArray[np.uint8]) -> None:
-        """Put a picture, (side, side, 3) uint8 BGR, where the library wants it; not timed."""
+        """Put a picture or its windows, uint8 BGR, where the library wants it; not timed."""
 
     def invoke(self) -> float:
         """Return P(malignant) of the picture that was put there last; this is timed."""
@@ -101,13 +103,32 @@ def check_answers(
 
 
 def planar(image_bgr: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return a picture as (1, 3, height, width) float32, 0..255."""
-    return np.ascontiguousarray(image_bgr.transpose(2, 0, 1)[None], np.float32)
+    """Return a picture or its windows as (batch, 3, height, width) float32, 0..255."""
+    return np.ascontiguousarray(batched(image_bgr).transpose(0, 3, 1, 2), np.float32)
+
+
+def batched(image_bgr: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a picture as a batch of one; windows are a batch already."""
+    return image_bgr.reshape(-1, *image_bgr.shape[-3:])
+
+
+def require_picture(network: Network) -> None:
+    """Refuse windows, for a peer that takes one picture.
+
+    Raises:
+        MissingPeerError: the network takes a batch of windows.
+
+    """
+    if network.batch > 1:
+        message = "not built for windows: its graph here takes one picture"
+        raise MissingPeerError(message)
 
 
 def dense_for_planar(network: Network) -> NDArray[np.float32]:
     """Return dense1's kernel, (in, out), for pool2's values in the order (channel, row, column)."""
     kernel = network.arrays["dense1"][0]
+    if network.batch > 1:  # one place a window, so the channels are last in any order
+        return kernel
     channels = network.channels()[1]
     side = round((kernel.shape[0] / channels) ** 0.5)
     by_place = kernel.reshape(side, side, channels, -1)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .base import MissingPeerError, Peer
+from .base import MissingPeerError, Peer, require_picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +33,7 @@ def set_threads(threads: int) -> None:
 
 
 def _make(network: Network, folder: Path) -> None:
+    require_picture(network)
     flat = {f"{n}.{i}": a for n, pair in network.arrays.items() for i, a in enumerate(pair)}
     np.savez(folder / _FILE, side=np.asarray(network.side), **flat)  # type: ignore[arg-type]
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.names import PLAIN, REWRITTEN
 
-from .base import Peer
+from .base import Peer, batched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,14 +36,34 @@ def make(network: Network, folder: Path) -> None:
 
     # The channel counts of the arrays: the full network's, or a compacted one's.
     size_wh = (network.side, network.side)
-    model = build_compacted(network.arrays, size_wh)
-    float32 = export_float32(model, dtype="float32", size_wh=size_wh)
+    model = build_compacted(network.arrays, size_wh) if network.batch == 1 else windowed(network)
+    float32 = export_float32(model, dtype="float32", size_wh=size_wh, batch=network.batch)
     ranges = observe_ranges(float32, network.calibration, lambda _: None)
     int8 = quantise(float32, "int8", ranges)
     (folder / FILES["float32"]).write_bytes(float32)
     (folder / FILES["int8"]).write_bytes(int8)
     if size_wh == INPUT_SIZE_WH:
         (folder / FILES["rewritten"]).write_bytes(rewrite(int8))
+
+
+def windowed(network: Network) -> Callable[[Any], Any]:
+    """Return the network for a batch of windows, as a function of TensorFlow's."""
+    import tensorflow as tf
+
+    kernels = {name: kernel for name, (kernel, _) in network.arrays.items()}
+    biases = {name: bias for name, (_, bias) in network.arrays.items()}
+
+    def infer(images: Any) -> Any:
+        x = images
+        for name in ("conv1", "conv2"):
+            x = tf.nn.relu(tf.nn.conv2d(x, kernels[name], 1, "VALID") + biases[name])
+            x = tf.nn.max_pool2d(x, 2, 2, "VALID")
+        with tf.name_scope("dense1"):  # the quantiser's recipes go by the name
+            x = tf.matmul(tf.reshape(x, (1, -1)), kernels["dense1"])
+            x = tf.nn.relu(x + biases["dense1"])
+        return tf.nn.sigmoid(tf.matmul(x, kernels["dense2"]) + biases["dense2"])
+
+    return infer
 
 
 class TfliteRoute:
@@ -58,10 +78,11 @@ class TfliteRoute:
     def load(self, image_bgr: NDArray[np.uint8]) -> None:
         """Write the picture into the input tensor, as the edge's resize does."""
         view = self._interpreter.tensor(self._input["index"])()
+        images = batched(image_bgr)
         if self._input["dtype"] == np.int8:
-            view[0].view(np.uint8)[:] = image_bgr ^ 0x80
+            view.view(np.uint8)[:] = images ^ 0x80
         else:
-            view[0] = image_bgr
+            view[:] = images
 
     def invoke(self) -> float:
         """Run it."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .base import MissingPeerError, Peer, dense_for_planar
+from .base import MissingPeerError, Peer, dense_for_planar, require_picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +32,7 @@ _ARM = platform.machine() in ("aarch64", "armv7l")
 
 def _write(network: Network, folder: Path, scales: dict[str, float] | None) -> None:
     """Write both files; ``scales`` has 127 / the largest input of each layer to be int8."""
+    require_picture(network)
     name = "ncnn-int8" if scales else "ncnn"
     term = " 8=2" if scales else ""
     kernels = {n: k for n, (k, _) in network.arrays.items()}

@@ -19,7 +19,7 @@ HEAD = ("dense2", "sigmoid")
 
 
 def make(network: Network, folder: Path) -> None:
-    """Write the float32 graph, unless it is there: (1, 3, side, side) float32 BGR 0..255."""
+    """Write the float32 graph, unless it is there: (batch, 3, side, side) float32 BGR 0..255."""
     if (folder / FILE).exists():
         return
     try:
@@ -38,6 +38,8 @@ def make(network: Network, folder: Path) -> None:
             weights[f"{name}.kernel"] = np.ascontiguousarray(dense.T)
         weights[f"{name}.bias"] = bias
 
+    weights["one.row"] = np.array([1, -1], np.int64)
+
     def node(kind: str, name: str, source: str, *parameters: str, **attributes: object) -> object:
         return helper.make_node(kind, [source, *parameters], [name], name, **attributes)
 
@@ -52,13 +54,14 @@ def make(network: Network, folder: Path) -> None:
         layer("Conv", "conv2", "pool1", kernel_shape=[4, 4]),
         node("Relu", "relu2", "conv2"),
         node("MaxPool", "pool2", "relu2", **pool),
-        node("Flatten", "flatten", "pool2"),
+        # The places of all windows meet here, as those of one picture do.
+        node("Reshape", "flatten", "pool2", "one.row"),
         layer("Gemm", "dense1", "flatten", transB=1),
         node("Relu", "relu3", "dense1"),
         layer("Gemm", "dense2", "relu3", transB=1),
         node("Sigmoid", "sigmoid", "dense2"),
     ]
-    shape = [1, 3, network.side, network.side]
+    shape = [network.batch, 3, network.side, network.side]
     graph = helper.make_graph(
         nodes,
         "lesion",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import onnx_graph
-from .base import MissingPeerError, Peer, planar
+from .base import MissingPeerError, Peer, batched, planar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,7 +76,9 @@ class _Request:
         self._input: Any = None
 
     def load(self, image_bgr: NDArray[np.uint8]) -> None:
-        self._input = np.ascontiguousarray(image_bgr[None]) if self._as_bytes else planar(image_bgr)
+        self._input = (
+            np.ascontiguousarray(batched(image_bgr)) if self._as_bytes else planar(image_bgr)
+        )
         tensor = self._openvino.Tensor(self._input, shared_memory=True)
         self._request.set_input_tensor(tensor)
 

@@ -27,7 +27,9 @@ def main(model: str, threads: int) -> None:
             image = np.load(question["load"])
             if source["dtype"] == np.int8:
                 image = (image ^ 0x80).view(np.int8)
-            interpreter.set_tensor(source["index"], image[None].astype(source["dtype"]))
+            interpreter.set_tensor(
+                source["index"], image.reshape(source["shape"]).astype(source["dtype"])
+            )
         else:
             reply["seconds"] = []
             for _ in range(question["invoke"]):
