@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "pictures" / "samples" / "malignant" / "ISIC_0000013.jpg"
 """A dermoscopic JPEG of 1022 x 767."""
+_LAUNCHER = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
 
 
 def warm(folder: Path, weights: Path, threads: int, rounds: int) -> dict[str, Any]:
@@ -75,10 +80,10 @@ def cold(folder: Path, weights: Path, rounds: int) -> dict[str, Any]:
     peak: dict[str, int] = {}
     for number in range(rounds + 1):
         for name, command in commands.items():
-            seconds, kilobytes = _process(command)
-            peak[name] = max(peak.get(name, 0), kilobytes)
-            if number:  # the first fills the disk cache and writes bytecode, for all alike
-                taken[name].append([seconds])
+            if number:
+                taken[name].append([_process([sys.executable, *command])])
+            else:  # the first fills the disk cache and writes bytecode, for all alike
+                peak[name] = _peak_kb(command)
     return {
         "ms": {name: summary([turn[0] for turn in turns]) for name, turns in taken.items()},
         "notebook_times_ours": _notebook_times(taken),
@@ -106,20 +111,26 @@ def _notebook_times(taken: dict[str, list[list[float]]]) -> dict[str, dict[str, 
     return {name: ratio(taken[NOTEBOOK], turns) for name, turns in ours.items()}
 
 
-def _process(arguments: Sequence[str]) -> tuple[float, int]:
-    """Run a Python process; return its seconds and its peak memory in kB."""
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+def _process(command: Sequence[str]) -> float:
+    """Return how long a process takes, in seconds."""
     started = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, *arguments],
+    subprocess.run(
+        command,
         cwd=ROOT,
-        env=environment,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        check=True,
     )
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - started
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, list(arguments))
-    return seconds, usage.ru_maxrss
+    return time.perf_counter() - started
+
+
+def _peak_kb(arguments: Sequence[str]) -> int:
+    """Return the peak memory of a Python process, started by a small one.
+
+    A process' ``ru_maxrss`` starts at the memory of the one that it was forked from.
+    """
+    command = [sys.executable, "-S", "-c", _LAUNCHER, sys.executable, *arguments]
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True)
+    return int(result.stdout)

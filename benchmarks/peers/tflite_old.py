@@ -45,6 +45,7 @@ class WorkerRoute:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # the delegate's greeting
         )
+        self.pid = self._process.pid
         self._picture = model.with_suffix(".npy")
 
     def load(self, image_bgr: NDArray[np.uint8]) -> None:
