@@ -40,16 +40,16 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Make all peers' files, time them in a process for each number of threads, and the rest."""
     from . import floor, prepare, whole
 
-    prepare.prepare(options.dense, options.sparse, folder, _say)
+    prepare.prepare(options.weights, options.dense, folder, _say)
     before = environment.state()
     sessions = {}
-    for threads in options.threads:
+    for threads in sorted({1, *options.threads}):
         # What else than one thread gives is a side question: fewer turns will do.
-        rounds = options.rounds if threads == options.threads[0] else options.sweep_rounds
+        rounds = options.rounds if threads == 1 else options.sweep_rounds
         _say(f"{threads} threads: {rounds} turns of each route")
         sessions[str(threads)] = {"rounds": rounds, **_session(folder, threads, rounds, options)}
     _say("cold starts")
-    cold = whole.cold(folder, options.dense, options.cold_rounds)
+    cold = whole.cold(folder, options.weights, options.cold_rounds)
     after = environment.state()
     sets = json.loads((folder / prepare.SETS).read_text())
     for made in sets.values():
@@ -80,7 +80,7 @@ def _session(
     folder: Path, threads: int, rounds: int, options: argparse.Namespace
 ) -> dict[str, Any]:
     numbers = map(str, (threads, rounds, options.invokes))
-    command = [sys.executable, "-m", "benchmarks.session", folder, *numbers, options.dense]
+    command = [sys.executable, "-m", "benchmarks.session", folder, *numbers, options.weights]
     quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     result = subprocess.run(command, cwd=ROOT, env=quiet, check=True, stdout=subprocess.PIPE)
     # Libraries print greetings too; the last line is ours.
@@ -92,9 +92,16 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.measure", description=__doc__)
     model = ROOT / "models" / "model.h5"
     parser.add_argument("--machine", help="folder of the results (default: the processor's name)")
-    parser.add_argument("--dense", type=Path, default=model, help="a model.h5; see weight_sets")
-    parser.add_argument("--sparse", type=Path, help="a model.h5 with dead channels")
-    parser.add_argument("--threads", type=int, nargs="+", default=[1], help="default: 1")
+    parser.add_argument(
+        "--weights", type=Path, default=model, help="the shipped network (default: models/model.h5)"
+    )
+    parser.add_argument(
+        "--dense", type=Path, help="a model.h5 with all channels live (default: random weights)"
+    )
+    cores = environment.cores()
+    parser.add_argument(
+        "--threads", type=int, nargs="*", default=[cores], help=f"besides 1 (default: {cores})"
+    )
     parser.add_argument("--rounds", type=int, default=40, help="turns of a route (default: 40)")
     parser.add_argument(
         "--sweep-rounds", type=int, default=10, help="for each further --threads (default: 10)"

@@ -35,15 +35,23 @@ EDGE_MODEL = "edge.tflite"
 UNCOMPACTED = "uncompacted"
 
 
-def prepare(dense: Path, sparse: Path | None, folder: Path, say: Callable[[str], None]) -> None:
-    """Make the files of every peer, for every set of weights, unless they are there."""
+def prepare(shipped: Path, dense: Path | None, folder: Path, say: Callable[[str], None]) -> None:
+    """Make the files of every peer, for every set of weights, unless they are there.
+
+    Args:
+        shipped: a ``model.h5``.
+        dense: another, without dead channels; None is random weights.
+        folder: for the files.
+        say: told each step, a line at a time.
+
+    """
     if (folder / SETS).exists():
         say("the files are there already")
         return
     images = [*weight_sets.pictures("samples"), *weight_sets.pictures("held_out")]
     floor.make(folder)
     made: dict[str, Any] = {}
-    for each in weight_sets.load(dense, sparse):
+    for each in weight_sets.load(shipped, dense):
         say(f"{each.name}: {each.origin}")
         path = folder / each.name
         path.mkdir(exist_ok=True)

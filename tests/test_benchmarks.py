@@ -23,6 +23,7 @@ from benchmarks.peers import (
     litert,
 )
 from benchmarks.render import to_markdown
+from convert.errors import UsageError
 from convert.rewrite import compact, find_lattice
 
 from .pictures import ROOT
@@ -92,7 +93,7 @@ def shipped() -> Network:
     pytest.importorskip("h5py")
     return next(
         each.network
-        for each in weight_sets.load(ROOT / "models" / "model.h5", None)
+        for each in weight_sets.load(ROOT / "models" / "model.h5")
         if each.name == COMPACT
     )
 
@@ -146,6 +147,13 @@ def test_the_dense_set_has_nothing_to_leave_out() -> None:
     _, liveness = compact(arrays)
     assert not liveness.changed
     assert find_lattice(arrays) is None
+
+
+def test_dense_weights_with_dead_channels_are_refused() -> None:
+    pytest.importorskip("h5py")
+    model = ROOT / "models" / "model.h5"
+    with pytest.raises(UsageError, match="conv1 8 of 32 live"):
+        weight_sets.load(model, model)
 
 
 def test_every_peer_has_a_name_of_its_own() -> None:
