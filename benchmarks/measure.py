@@ -16,24 +16,32 @@ import time
 from pathlib import Path
 from typing import Any
 
+from edge.errors import LesionEdgeError
+
 from . import environment, report
 
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMA = 1
 
 
-def main() -> None:
+def main() -> int:
     """Measure, store and render."""
     options = _parse()
     with tempfile.TemporaryDirectory(prefix="lesion-edge-bench-") as name:
         folder = options.folder or Path(name)
         folder.mkdir(parents=True, exist_ok=True)
-        result = without_folders(measure(options, folder), [folder, ROOT, Path.home()])
+        try:
+            measured = measure(options, folder)
+        except LesionEdgeError as error:
+            print(f"benchmarks: {error}", file=sys.stderr)
+            return 2
+    result = without_folders(measured, [folder, ROOT, Path(sys.prefix), Path.home()])
     machine = options.machine or environment.slug(result["environment"])
     path = options.results / machine / report.RESULT
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     report.write(path.parent)
+    return 0
 
 
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -122,4 +130,4 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

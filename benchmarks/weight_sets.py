@@ -71,21 +71,18 @@ def load(shipped: Path, dense: Path | None = None) -> list[WeightSet]:
 
     Args:
         shipped: a ``model.h5`` that may have dead channels.
-        dense: a ``model.h5`` that has none; None is random weights.
+        dense: a ``model.h5`` of which nothing can be left out; None is random weights.
 
     Raises:
-        UsageError: the dense one has dead channels.
+        UsageError: something of the dense one can be left out.
 
     """
     calibration = pictures("calibration")
     full, origin = random_arrays(), "random weights"
     if dense is not None:
         full, origin = _folded(dense), f"weights of {dense.name}"
-        _, report = compact(full)
-        if report.changed:
-            message = f"{dense}: the dense network must have no dead channels, has {report}"
-            raise UsageError(message)
-    origin = f"{origin}, all channels live"
+        _require_dense(full, dense)
+    origin = f"{origin}, all channels live, dense1 weighs every place"
     sets = [WeightSet(DENSE, Network(full, calibration), origin)]
     whole = _folded(shipped)
     left, report = compact(whole)
@@ -230,6 +227,15 @@ def random_arrays() -> Arrays:
         )
         for spec in LAYERS
     }
+
+
+def _require_dense(arrays: Arrays, path: Path) -> None:
+    """Refuse a network of which our rewriting leaves out what the peers would compute."""
+    left, report = compact(arrays)
+    lattice = find_lattice(left)
+    if report.changed or lattice is not None:
+        message = f"{path}: not dense: {report}" + (f", {lattice} weighed" if lattice else "")
+        raise UsageError(message)
 
 
 def _folded(path: Path) -> Arrays:
