@@ -9,9 +9,10 @@ Two kinds of change, and the proof:
 * :func:`verify` runs both graphs, as the device runs them, and compares the body's values.
 
 What a body goes through, and why each step is exact, is in the module that does it: dead int8
-channels (:mod:`.body`), places that dense1 doesn't look at (:mod:`.lattice`), rows and columns that no whole window of a pool holds (:mod:`.plan`),
-batches of strips (:mod:`.apply`), columns packed, shifts and phases (:mod:`.layouts`).  The reshape
-before dense1 goes: the layer flattens its input itself; so do reshapes of reshapes.
+channels (:mod:`.body`), places that dense1 doesn't look at (:mod:`.lattice`), rows and columns that
+no whole window of a pool holds (:mod:`.plan`), batches of strips (:mod:`.apply`), columns packed,
+shifts and phases (:mod:`.layouts`).  The reshape before dense1 goes: the layer flattens its input
+itself; so do reshapes of reshapes.
 
 Measured with ai-edge-litert 2.3 on an x86-64 core with AVX512-VNNI, in turns, as the ratio of the
 plain conversion's time to this one's: least / median / median of the first invoke after another
@@ -27,8 +28,9 @@ dense weights, rewritten                        1.45 / 1.40 / 1.26  0.91 / 0.92
 ==============================================  ==================  ===================
 
 Where dense1 looks at every eighth place of every eighth row, as in the default model, the int8
-invoke goes from 2.2 ms (8 + 8 live channels, compacted, plain) to 0.16; at every fourth, to 0.54.  The
-float networks are made that way before they are converted (:mod:`.sampled_network`): 5.6 to 0.49 ms.
+invoke goes from 2.2 ms (8 + 8 live channels, compacted, plain) to 0.16; at every fourth, to 0.54.
+The float networks are made that way before they are converted (:mod:`.sampled_network`): 5.6 to
+0.49 ms.
 
 tflite-runtime 2.14 computes int8 with TFLite's own kernels, which don't pad channels; there
 packing gains nothing, and what gains is compaction and the phases that fill a narrow convolution.
