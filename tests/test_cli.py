@@ -237,22 +237,15 @@ def test_a_full_standard_output_is_one_line_and_exit_1(options: list[str]) -> No
 
 
 def test_standard_output_that_is_not_there_is_one_line_and_exit_1() -> None:
-    command = f"{sys.executable} -m edge.run {SAMPLES[0]} >&-"
-    result = subprocess.run(
-        command,
-        shell=True,
-        cwd=ROOT,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,  # noqa: S602
-    )
+    command = ["sh", "-c", 'exec "$0" -m edge.run "$1" >&-', sys.executable, str(SAMPLES[0])]
+    result = subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, check=False)
     assert result.returncode == 1
     assert result.stderr == "edge.run: standard output is closed\n"
 
 
 def test_standard_input_may_stand_among_files() -> None:
     """Each in its place, whatever the number of threads."""
-    expected = []
+    expected: list[dict[str, Any]] = []
     for threads in ("1", "2", "3"):
         with SAMPLES[2].open("rb") as stream:
             result = run_module(

@@ -29,7 +29,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A JPEG of 3066 x 2301, enlarged from a real picture."""
     image = cv2.resize(read_picture(SAMPLES[0]).image_bgr, (3066, 2301))
     path = tmp_path_factory.mktemp("fast") / "large.jpg"
-    path.write_bytes(jpeg(image))
+    path.write_bytes(jpeg(np.asarray(image, np.uint8)))
     return path
 
 
@@ -82,7 +82,8 @@ def test_size_and_regions_are_those_of_the_whole_upright_picture(
 ) -> None:
     """At any size, scale and orientation; the limits are lowered, so that it is soon done."""
     coarse = np.random.default_rng(seed).integers(0, 256, (5, 5, 3), np.uint8)
-    data = jpeg(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_NEAREST))
+    blocks = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_NEAREST)
+    data = jpeg(np.asarray(blocks, np.uint8))
     data = data[:2] + exif(orientation) + data[2:]
     with mock.patch.multiple(picture, FAST_PIXELS=0, _FAST_PIXELS_LEFT=pixels_left):
         fast = decode(data, fast=True)

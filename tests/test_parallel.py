@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from edge.parallel import AHEAD, map_ordered, side_by_side
 from .pictures import MODELS, SAMPLES
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -79,8 +79,9 @@ def test_no_more_items_are_taken_ahead_than_the_bound(workers: int) -> None:
 
     def items() -> Iterator[int]:
         nonlocal taken
-        for taken in range(1, 201):  # noqa: B007 - looked at below
-            yield taken
+        for number in range(1, 201):
+            taken = number
+            yield number
 
     for yielded, _ in enumerate(map_ordered(items(), lambda: str, workers=workers), 1):
         assert taken - yielded < workers * AHEAD
@@ -178,7 +179,7 @@ def test_many_pictures_give_what_each_alone_gives(
 ) -> None:
     """Whatever they are given as, with the bad ones among them reported in their place."""
     picture = read_picture(SAMPLES[1])
-    sources = [
+    sources: list[Any] = [
         SAMPLES[0], "nowhere.jpg", str(SAMPLES[1]), picture, picture.image_bgr,
         PictureError("passed on"), np.zeros((2, 2), np.uint8), *SAMPLES,
     ]  # fmt: skip
@@ -219,7 +220,7 @@ def test_what_saving_raises_is_the_pictures_result(
         assert picture.size_wh == analysis.size_wh
         if source == SAMPLES[1]:
             try:
-                raise FileNotFoundError("no folder")
+                Path("nowhere/at/all").stat()
             except FileNotFoundError as error:
                 raise OutputError("can't be written") from error
 
