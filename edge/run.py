@@ -15,6 +15,7 @@ import cv2
 from .analysis import NOTICE, Analysis
 from .analyzer import Analyzer
 from .annotate import save_annotated
+from .arguments import count, share
 from .errors import LesionEdgeError, OutputError
 from .picture import printable
 from .sources import expand
@@ -73,7 +74,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         " (default: the int8 model that is shipped)",
     )  # fmt: skip
     parser.add_argument(
-        "--threads", type=_at_least_one, metavar="N",
+        "--threads", type=count, metavar="N",
         help="cores to use, for one picture or for as many at once (default: all, four at most)",
     )  # fmt: skip
     parser.add_argument(
@@ -81,24 +82,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         " reduced scale: regions and probability are then approximate",
     )  # fmt: skip
     parser.add_argument(
-        "--threshold", type=_share, metavar="P",
+        "--threshold", type=share, metavar="P",
         help="malignant from this probability on, 0 to 1 (default: the model's own)",
     )  # fmt: skip
     return parser.parse_args(arguments)
-
-
-def _at_least_one(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return value
-
-
-def _share(text: str) -> float:
-    value = float(text)
-    if not 0.0 <= value <= 1.0:
-        raise argparse.ArgumentTypeError("must be from 0 to 1")
-    return value
 
 
 def _analyse_all(options: argparse.Namespace) -> int:
@@ -178,12 +165,12 @@ def _report_text(
     if isinstance(result, LesionEdgeError):
         print(f"edge.run: {result}", file=sys.stderr, flush=True)
         return
-    count = len(result.regions)
+    regions = len(result.regions)
     where = "no region"
-    if count:
+    if regions:
         first = result.regions[0]
         where = (
-            f"{count} region{'s' if count > 1 else ''}, largest {first.width}x{first.height} "
+            f"{regions} region{'s' if regions > 1 else ''}, largest {first.width}x{first.height} "
             f"at ({first.x}, {first.y})"
         )
     text = (
