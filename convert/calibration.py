@@ -72,7 +72,7 @@ def observe_ranges(
     first, *rest = activations(interpreter)
     seen: Ranges = {}
     for done, image in enumerate(images, 1):
-        interpreter.set_tensor(first["index"], image[None].astype(np.float32))
+        interpreter.set_tensor(first["index"], image.reshape(first["shape"]).astype(np.float32))
         interpreter.invoke()
         for tensor in rest:
             values = interpreter.get_tensor(tensor["index"])

@@ -37,12 +37,20 @@ def build_folded(weights: Weights, pixels: PixelContract) -> keras.Model:
     return model
 
 
-def export_float32(model: Callable[[Any], Any], *, dtype: str) -> bytes:
+def export_float32(
+    model: Callable[[Any], Any],
+    *,
+    dtype: str,
+    size_wh: tuple[int, int] = INPUT_SIZE_WH,
+    batch: int = 1,
+) -> bytes:
     """Return the folded network as a float32 flatbuffer whose input has the given dtype.
 
     Args:
         model: from :func:`build_folded`, or what :mod:`convert.rewrite` made of it.
         dtype: ``uint8``, with a cast as the first operation, or ``float32`` without.
+        size_wh: of the picture; the benchmarks have smaller ones.
+        batch: how many of them; the benchmarks have one of several.
 
     Raises:
         ExportError: the converter failed, or left shape arithmetic in the graph.
@@ -50,12 +58,12 @@ def export_float32(model: Callable[[Any], Any], *, dtype: str) -> bytes:
     """
     import tensorflow as tf
 
-    width, height = INPUT_SIZE_WH
+    width, height = size_wh
 
     def infer(image: Any) -> Any:
         return model(tf.cast(image, tf.float32))
 
-    signature = tf.TensorSpec((1, height, width, 3), dtype, name="image")
+    signature = tf.TensorSpec((batch, height, width, 3), dtype, name="image")
     concrete = tf.function(infer, autograph=False).get_concrete_function(signature)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
     try:

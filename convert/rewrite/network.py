@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 def build_compacted(
     arrays: Mapping[str, tuple[NDArray[np.float32], NDArray[np.float32]]],
+    size_wh: tuple[int, int] = INPUT_SIZE_WH,
 ) -> keras.Model:
     """Build the network that :func:`~convert.rewrite.dead.compact` left.
 
@@ -24,13 +25,14 @@ def build_compacted(
 
     Args:
         arrays: (kernel, bias) of conv1, conv2, dense1 and dense2.
+        size_wh: of the picture; the benchmarks have a smaller one.
 
     """
     import keras
 
     conv1, conv2, dense1, dense2 = (spec.name for spec in LAYERS)
     sizes = {name: int(bias.size) for name, (_, bias) in arrays.items()}
-    width, height = INPUT_SIZE_WH
+    width, height = size_wh
     inputs = keras.Input((height, width, 3), name="image")
     x = keras.layers.Conv2D(sizes[conv1], 4, activation="relu", name=conv1)(inputs)
     x = keras.layers.MaxPooling2D(2, name="pool1")(x)

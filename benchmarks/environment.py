@@ -1,0 +1,137 @@
+"""What the machine tells of itself, before and after a run: a throttled run must be known."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_FLAGS = {
+    "avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8",
+    "asimd", "asimddp", "asimdhp", "i8mm", "bf16", "sve", "neon",
+}  # fmt: skip
+_THROTTLE_BITS = {
+    0: "under-voltage",
+    1: "frequency capped",
+    2: "throttled",
+    3: "soft temperature limit",
+}
+"""Of ``vcgencmd get_throttled``: now; the same 16 bits higher: since the machine started."""
+
+
+def machine(root: Path = Path("/")) -> dict[str, Any]:
+    """Return what doesn't change during a run: processor, cores, memory, system, Python.
+
+    Args:
+        root: where ``proc`` and ``sys`` are; a test hands in its own.
+
+    """
+    cpuinfo = _read(root / "proc/cpuinfo") or ""
+    fields = dict(re.findall(r"^([^\t:\n]+?)\s*:[ \t]*(.*)$", cpuinfo, re.MULTILINE))
+    flags = (fields.get("flags") or fields.get("Features") or "").split()
+    board = _read(root / "proc/device-tree/model")
+    memory = re.search(r"MemTotal:\s*(\d+) kB", _read(root / "proc/meminfo") or "")
+    return {
+        "cpu": fields.get("model name") or fields.get("CPU part") or platform.machine(),
+        "board": board.strip("\0\n") if board else None,
+        "flags": sorted(_FLAGS.intersection(flags)),
+        "cores": cores(),
+        "memory_mb": int(memory[1]) >> 10 if memory else None,
+        "architecture": platform.machine(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+    }
+
+
+def slug(machine: Mapping[str, Any]) -> str:
+    """Return the machine's board or processor as a name for a folder."""
+    name = str(machine.get("board") or machine["cpu"]).lower()
+    return re.sub(r"[^a-z0-9]+", "-", name).strip("-") or "unnamed"
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def vcgencmd() -> str | None:
+    """Return what a Raspberry Pi's firmware says of throttling; None elsewhere."""
+    command = shutil.which("vcgencmd")
+    if command is None:
+        return None
+    result = subprocess.run(
+        [command, "get_throttled"], capture_output=True, text=True, check=False, timeout=10
+    )
+    return result.stdout
+
+
+def state(root: Path = Path("/"), firmware: Callable[[], str | None] = vcgencmd) -> dict[str, Any]:
+    """Return what changes: load, governor, frequencies, temperatures, throttling; None if untold.
+
+    Args:
+        root: where ``sys`` is; a test hands in its own.
+        firmware: asks a Raspberry Pi's firmware.
+
+    """
+    system = root / "sys/devices/system/cpu"
+    zones = sorted((root / "sys/class/thermal").glob("thermal_zone*"))
+    counts = [_number(path) for path in sorted(system.glob("cpu*/thermal_throttle/*_count"))]
+    told = re.search(r"0x([0-9a-fA-F]+)", firmware() or "")
+    return {
+        "load_average": [round(load, 2) for load in os.getloadavg()],
+        "governor": _each(system, "cpufreq/scaling_governor", _read),
+        "mhz": _each(system, "cpufreq/scaling_cur_freq", _mhz),
+        "mhz_max": _each(system, "cpufreq/scaling_max_freq", _mhz),
+        "temperature_c": {
+            f"{_read(zone / 'type') or 'zone'} {zone.name.removeprefix('thermal_zone')}": value
+            / 1e3
+            for zone in zones
+            if (value := _number(zone / "temp")) is not None
+        },
+        "throttle_count": sum(count or 0 for count in counts) if counts else None,
+        "firmware_throttled": int(told[1], 16) if told else None,
+    }
+
+
+def throttled(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Return why a run between two states counts as throttled; empty if nothing says so."""
+    reasons = []
+    count = (after.get("throttle_count") or 0) - (before.get("throttle_count") or 0)
+    if count > 0:
+        reasons.append(f"the processor throttled {count} times")
+    first, last = before.get("firmware_throttled"), after.get("firmware_throttled")
+    if first is not None and last is not None:
+        new = (last >> 16) & ~(first >> 16)  # what happened since the first look
+        bits = (first | last | new) & 0xF
+        reasons += [text for bit, text in _THROTTLE_BITS.items() if bits >> bit & 1]
+    return reasons
+
+
+def _each(system: Path, name: str, read: Callable[[Path], Any]) -> list[Any] | None:
+    """Return a file's value for each core, once if they are all the same; None without files."""
+    found = [read(path) for path in sorted(system.glob(f"cpu[0-9]*/{name}"))]
+    return (found[:1] if len(set(found)) == 1 else found) or None
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(errors="replace").strip()
+    except OSError:
+        return None
+
+
+def _number(path: Path) -> int | None:
+    text = _read(path)
+    return int(text) if text and re.fullmatch(r"-?\d+", text) else None
+
+
+def _mhz(path: Path) -> int | None:
+    kilohertz = _number(path)
+    return None if kilohertz is None else kilohertz // 1000
