@@ -93,7 +93,8 @@ def _analyse_all(options: argparse.Namespace) -> int:
         raise OutputError("standard output is closed")
     # A file name need not be text in any encoding; printing it must not fail.
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    # OpenCV's own threads gain nothing for one picture, and stand in the way of several at once.
+    # OpenCV's own threads, measured on two cores: no difference for one picture of 1022 x 767, 2 ms
+    # of 25 won for one of 7 megapixels, 1 % lost for many.  With --threads 1 there may be none.
     cv2.setNumThreads(1)
     with quiet_native_stderr():
         analyzer = Analyzer(
