@@ -76,7 +76,7 @@ def state(root: Path = Path("/"), firmware: Callable[[], str | None] = vcgencmd)
     """Return what changes: load, governor, frequencies, temperatures, throttling; None if untold.
 
     Args:
-        root: where ``sys`` is; a test hands in its own.
+        root: where ``proc`` and ``sys`` are; a test hands in its own.
         firmware: asks a Raspberry Pi's firmware.
 
     """
@@ -87,7 +87,7 @@ def state(root: Path = Path("/"), firmware: Callable[[], str | None] = vcgencmd)
     return {
         "load_average": [round(load, 2) for load in os.getloadavg()],
         "governor": _each(system, "cpufreq/scaling_governor", _read),
-        "mhz": _each(system, "cpufreq/scaling_cur_freq", _mhz),
+        "mhz": _each(system, "cpufreq/scaling_cur_freq", _mhz) or _told_mhz(root),
         "mhz_max": _each(system, "cpufreq/scaling_max_freq", _mhz),
         "temperature_c": {
             f"{_read(zone / 'type') or 'zone'} {zone.name.removeprefix('thermal_zone')}": value
@@ -130,6 +130,15 @@ def _read(path: Path) -> str | None:
 def _number(path: Path) -> int | None:
     text = _read(path)
     return int(text) if text and re.fullmatch(r"-?\d+", text) else None
+
+
+def _told_mhz(root: Path) -> list[int] | None:
+    """Return what the kernel says of each core where there is no cpufreq, as in most guests."""
+    text = _read(root / "proc/cpuinfo") or ""
+    told = [
+        round(float(mhz)) for mhz in re.findall(r"^cpu MHz\s*:\s*([\d.]+)$", text, re.MULTILINE)
+    ]
+    return (told[:1] if len(set(told)) == 1 else told) or None
 
 
 def _mhz(path: Path) -> int | None:

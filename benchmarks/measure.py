@@ -16,40 +16,48 @@ import time
 from pathlib import Path
 from typing import Any
 
+from edge.errors import LesionEdgeError
+
 from . import environment, report
 
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMA = 1
 
 
-def main() -> None:
+def main() -> int:
     """Measure, store and render."""
     options = _parse()
     with tempfile.TemporaryDirectory(prefix="lesion-edge-bench-") as name:
         folder = options.folder or Path(name)
         folder.mkdir(parents=True, exist_ok=True)
-        result = without_folders(measure(options, folder), [folder, ROOT, Path.home()])
+        try:
+            measured = measure(options, folder)
+        except LesionEdgeError as error:
+            print(f"benchmarks: {error}", file=sys.stderr)
+            return 2
+    result = without_folders(measured, [folder, ROOT, Path(sys.prefix), Path.home()])
     machine = options.machine or environment.slug(result["environment"])
     path = options.results / machine / report.RESULT
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     report.write(path.parent)
+    return 0
 
 
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Make all peers' files, time them in a process for each number of threads, and the rest."""
     from . import floor, prepare, whole
 
-    prepare.prepare(options.dense, options.sparse, folder, _say)
+    prepare.prepare(options.weights, options.dense, folder, _say)
     before = environment.state()
     sessions = {}
-    for threads in options.threads:
+    for threads in sorted({1, *options.threads}):
         # What else than one thread gives is a side question: fewer turns will do.
-        rounds = options.rounds if threads == options.threads[0] else options.sweep_rounds
+        rounds = options.rounds if threads == 1 else options.sweep_rounds
         _say(f"{threads} threads: {rounds} turns of each route")
         sessions[str(threads)] = {"rounds": rounds, **_session(folder, threads, rounds, options)}
     _say("cold starts")
-    cold = whole.cold(folder, options.dense, options.cold_rounds)
+    cold = whole.cold(folder, options.weights, options.cold_rounds)
     after = environment.state()
     sets = json.loads((folder / prepare.SETS).read_text())
     for made in sets.values():
@@ -80,7 +88,7 @@ def _session(
     folder: Path, threads: int, rounds: int, options: argparse.Namespace
 ) -> dict[str, Any]:
     numbers = map(str, (threads, rounds, options.invokes))
-    command = [sys.executable, "-m", "benchmarks.session", folder, *numbers, options.dense]
+    command = [sys.executable, "-m", "benchmarks.session", folder, *numbers, options.weights]
     quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     result = subprocess.run(command, cwd=ROOT, env=quiet, check=True, stdout=subprocess.PIPE)
     # Libraries print greetings too; the last line is ours.
@@ -92,9 +100,16 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.measure", description=__doc__)
     model = ROOT / "models" / "model.h5"
     parser.add_argument("--machine", help="folder of the results (default: the processor's name)")
-    parser.add_argument("--dense", type=Path, default=model, help="a model.h5; see weight_sets")
-    parser.add_argument("--sparse", type=Path, help="a model.h5 with dead channels")
-    parser.add_argument("--threads", type=int, nargs="+", default=[1], help="default: 1")
+    parser.add_argument(
+        "--weights", type=Path, default=model, help="the shipped network (default: models/model.h5)"
+    )
+    parser.add_argument(
+        "--dense", type=Path, help="a model.h5 with all channels live (default: random weights)"
+    )
+    cores = environment.cores()
+    parser.add_argument(
+        "--threads", type=int, nargs="*", default=[cores], help=f"besides 1 (default: {cores})"
+    )
     parser.add_argument("--rounds", type=int, default=40, help="turns of a route (default: 40)")
     parser.add_argument(
         "--sweep-rounds", type=int, default=10, help="for each further --threads (default: 10)"
@@ -115,4 +130,4 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -21,10 +22,10 @@ from edge.runtime import default_model_path, load_model_file
 
 from . import floor, weight_sets
 from .names import COMPACT
-from .peers import PEERS, MissingPeerError, litert
+from .peers import PEERS, MissingPeerError, litert, reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from .weight_sets import WeightSet
 
@@ -35,23 +36,29 @@ EDGE_MODEL = "edge.tflite"
 UNCOMPACTED = "uncompacted"
 
 
-def prepare(dense: Path, sparse: Path | None, folder: Path, say: Callable[[str], None]) -> None:
-    """Make the files of every peer, for every set of weights, unless they are there."""
+def prepare(shipped: Path, dense: Path | None, folder: Path, say: Callable[[str], None]) -> None:
+    """Make the files of every peer, for every set of weights, unless they are there.
+
+    Args:
+        shipped: a ``model.h5``.
+        dense: another, without dead channels; None is random weights.
+        folder: for the files.
+        say: told each step, a line at a time.
+
+    """
     if (folder / SETS).exists():
         say("the files are there already")
         return
     images = [*weight_sets.pictures("samples"), *weight_sets.pictures("held_out")]
     floor.make(folder)
     made: dict[str, Any] = {}
-    for each in weight_sets.load(dense, sparse):
+    for each in weight_sets.load(shipped, dense):
         say(f"{each.name}: {each.origin}")
         path = folder / each.name
         path.mkdir(exist_ok=True)
         taken = [image if each.cut is None else each.cut(image) for image in images]
         np.save(path / PICTURES, np.stack(taken))
         made[each.name] = _prepare_set(each, path, say)
-        say(f"{each.name}: memory")
-        made[each.name]["peak_mb"] = memory(path)
         # A network for cut pictures has to answer what the whole one does.
         made[each.name]["expected"] = (
             made[COMPACT]["expected"]
@@ -61,41 +68,53 @@ def prepare(dense: Path, sparse: Path | None, folder: Path, say: Callable[[str],
     (folder / SETS).write_text(json.dumps(made))
 
 
-def memory(folder: Path) -> dict[str, float]:
-    """Return each peer's peak memory in MB: a process that loads it and answers one picture.
+def memory(folder: Path, names: Sequence[str]) -> tuple[dict[str, float], dict[str, str]]:
+    """Let each peer answer one picture in a process of its own, where it may even crash.
 
     Args:
         folder: of one set of weights.
+        names: the peers.
+
+    Returns:
+        Peak memory in MB of those that answered, and why the others didn't.
 
     """
-    found = {}
-    for peer in PEERS:
-        command = ["-m", "benchmarks.one", str(folder), str(folder / PICTURES), peer.name]
+    found, missing = {}, {}
+    for name in names:
+        command = ["-m", "benchmarks.one", str(folder), str(folder / PICTURES), name]
         result = subprocess.run(
-            [sys.executable, *command], cwd=ROOT, capture_output=True, check=False
+            [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False
         )
-        if result.returncode == 0:  # missing peers are reported where they are timed
-            found[peer.name] = round(int(result.stdout.split()[-1]) / 1024, 1)
-    return found
+        if result.returncode == 0:
+            found[name] = round(int(result.stdout.split()[-1]) / 1024, 1)
+        elif result.returncode < 0:
+            missing[name] = f"its process died of {signal.Signals(-result.returncode).name}"
+        else:
+            last = (result.stderr.strip().splitlines() or ["no message"])[-1]
+            missing[name] = last.removeprefix(f"{MissingPeerError.__module__}.MissingPeerError: ")
+    return found, missing
 
 
 def _prepare_set(each: WeightSet, folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
+    # Ours takes the picture whole.
+    peers = [peer for peer in PEERS if each.cut is None or not peer.ours]
     missing = {}
-    for peer in PEERS:
-        if peer.ours and each.cut is not None:
-            continue  # ours takes the picture whole
+    for peer in peers:
         say(f"{each.name}: making {peer.name}")
         try:
             peer.make(each.network, folder)
-        except MissingPeerError as error:
-            missing[peer.name] = str(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others can be timed
+            missing[peer.name] = reason(error)
+    say(f"{each.name}: memory")
+    peak_mb, failed = memory(folder, [peer.name for peer in peers if peer.name not in missing])
     made: dict[str, Any] = {
         "origin": each.origin,
         "side": each.network.side,
         "batch": each.network.batch,
         "channels": list(each.network.channels()),
         "multiply_adds": weight_sets.multiply_adds(each.network),
-        "missing": missing,
+        "missing": missing | failed,
+        "peak_mb": peak_mb,
     }
     if each.lattice is not None:
         made["places"] = str(each.lattice)

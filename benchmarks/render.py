@@ -181,10 +181,17 @@ def _threads(result: Result) -> str:
             best = min(peers, key=lambda pair: pair[1]["ms"]["p50"], default=("", None))
             ours = entries.get(REWRITTEN, {})
             plain = entries.get(PLAIN, {})
-            p50s = [_p50(ours), _p50(plain), _p50(best[1] or {})]
-            rows.append((threads, FORMS[name], *p50s, best[0]))
-    heads = ("threads", "network", "ours p50", "plain int8 p50", "best peer p50", "best peer")
+            cells = [_p50(ours), *_p50_and_times(plain), *_p50_and_times(best[1] or {})]
+            rows.append((threads, FORMS[name], *cells, best[0]))
+    heads = (
+        "threads", "network", "ours p50", "plain int8 p50", "times ours",
+        "best peer p50", "times ours", "best peer",
+    )  # fmt: skip
     return _table(heads, rows, left=2)
+
+
+def _p50_and_times(entry: Mapping[str, Any]) -> tuple[str, str]:
+    return _p50(entry), f"{entry['times_ours']['p50']:.2f}" if "ms" in entry else ""
 
 
 def _p50(entry: Mapping[str, Any]) -> str:

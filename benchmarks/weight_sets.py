@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from convert.errors import UsageError
 from convert.network import LAYERS
 from convert.pictures import SHIPPED, load_set, resized
 from convert.pixels import PixelContract
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 LABELS = ("benign", "malignant")
 _SEED = 20260101
-_KEPT = 8
 _KERNEL, _POOL = 4, 2
 _STEP = _POOL**2
 """How many pixels lie between one place of pool2 and the next."""
@@ -66,32 +66,31 @@ def pictures(folder: str) -> list[NDArray[np.uint8]]:
     return [resized(picture, RESIZE) for picture in load_set(SHIPPED / folder, LABELS)]
 
 
-def load(dense: Path, sparse: Path | None) -> list[WeightSet]:
-    """Return the dense and the sparse network, and the gathered one if it can be made.
+def load(shipped: Path, dense: Path | None = None) -> list[WeightSet]:
+    """Return the dense network, the shipped one, and the cut ones if they can be made.
 
     Args:
-        dense: a ``model.h5``; where it has dead channels, all weights are random instead.
-        sparse: a ``model.h5`` with dead channels; None is ``dense`` if it has some, else ``dense``
-            with all but eight channels of each convolution set to zero: for timing only.
+        shipped: a ``model.h5`` that may have dead channels.
+        dense: a ``model.h5`` of which nothing can be left out; None is random weights.
+
+    Raises:
+        UsageError: something of the dense one can be left out.
 
     """
     calibration = pictures("calibration")
-    arrays = _folded(dense)
-    _, report = compact(arrays)
-    if report.changed:
-        full, origin = random_arrays(), "random, all channels live, dense1 weighs every place"
-        sparse = sparse or dense
-    else:
-        full, origin = arrays, dense.name
+    full, origin = random_arrays(), "random weights"
+    if dense is not None:
+        full, origin = _folded(dense), f"weights of {dense.name}"
+        _require_dense(full, dense)
+    origin = f"{origin}, all channels live, dense1 weighs every place"
     sets = [WeightSet(DENSE, Network(full, calibration), origin)]
-    zeros, origin = _pruned(arrays), f"{dense.name}, all but {_KEPT} + {_KEPT} channels zeroed"
-    if sparse is not None:
-        zeros, origin = _folded(sparse), sparse.name
-    left, report = compact(zeros)
+    whole = _folded(shipped)
+    left, report = compact(whole)
     lattice = find_lattice(left)
     network = Network(left, calibration)
-    origin = f"{origin}: {report}"
-    sets.append(WeightSet(COMPACT, network, origin, Network(zeros, calibration), lattice))
+    origin = f"{shipped.name}: {report}"
+    plain = Network(whole, calibration)
+    sets.append(WeightSet(COMPACT, network, origin, plain, lattice))
     if lattice is not None and can_gather(lattice):
         for name, make, cut in ((GATHERED, gathered, gather), (WINDOWS, windows, cut_windows)):
             origin = f"the compact set, {lattice} only"
@@ -230,6 +229,15 @@ def random_arrays() -> Arrays:
     }
 
 
+def _require_dense(arrays: Arrays, path: Path) -> None:
+    """Refuse a network of which our rewriting leaves out what the peers would compute."""
+    left, report = compact(arrays)
+    lattice = find_lattice(left)
+    if report.changed or lattice is not None:
+        message = f"{path}: not dense: {report}" + (f", {lattice} weighed" if lattice else "")
+        raise UsageError(message)
+
+
 def _folded(path: Path) -> Arrays:
     weights = read_weights(path)
     declared = weights.declared or {}
@@ -238,15 +246,3 @@ def _folded(path: Path) -> Arrays:
     if isinstance(contract, dict):  # another's file: its bytes as they are, as in the notebook
         arrays["conv1"] = PixelContract.from_dict(contract).fold(*arrays["conv1"])
     return arrays
-
-
-def _pruned(arrays: Arrays) -> Arrays:
-    pruned = dict(arrays)
-    for name in ("conv1", "conv2"):
-        kernel, bias = (array.copy() for array in arrays[name])
-        # The largest kernels stay, since a small one may be dead as well.
-        size = np.linalg.norm(kernel.reshape(-1, bias.size), axis=0)
-        least = np.argsort(size)[:-_KEPT]
-        kernel[..., least], bias[least] = 0, 0
-        pruned[name] = (kernel, bias)
-    return pruned

@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import json
 import math
+import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from benchmarks import environment, measure, percentiles, report, session, weight_sets
+from benchmarks import environment, measure, percentiles, prepare, report, session, weight_sets
 from benchmarks.aims import aims
 from benchmarks.names import COMPACT, DENSE, GATHERED, PLAIN, PLAIN_UNCOMPACTED, REWRITTEN
 from benchmarks.peers import (
@@ -21,8 +22,10 @@ from benchmarks.peers import (
     WrongAnswerError,
     check_answers,
     litert,
+    reason,
 )
 from benchmarks.render import to_markdown
+from convert.errors import UsageError
 from convert.rewrite import compact, find_lattice
 
 from .pictures import ROOT
@@ -92,7 +95,7 @@ def shipped() -> Network:
     pytest.importorskip("h5py")
     return next(
         each.network
-        for each in weight_sets.load(ROOT / "models" / "model.h5", None)
+        for each in weight_sets.load(ROOT / "models" / "model.h5")
         if each.name == COMPACT
     )
 
@@ -146,6 +149,58 @@ def test_the_dense_set_has_nothing_to_leave_out() -> None:
     _, liveness = compact(arrays)
     assert not liveness.changed
     assert find_lattice(arrays) is None
+
+
+def test_dense_weights_that_leave_something_out_are_refused() -> None:
+    pytest.importorskip("h5py")
+    model = ROOT / "models" / "model.h5"
+    with pytest.raises(UsageError, match="conv1 8 of 32 live"):
+        weight_sets.load(model, model)
+
+
+def test_dense_weights_that_look_at_few_places_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our rewriting would compute those alone, the peers all: the ratio would be no dense one."""
+    pytest.importorskip("h5py")
+    arrays = weight_sets.random_arrays()
+    kernel, bias = arrays["dense1"]
+    few = np.zeros((122, 122, 16, 10), np.float32)
+    few[::8, ::8] = kernel.reshape(few.shape)[::8, ::8]
+    sparse = {**arrays, "dense1": (few.reshape(kernel.shape), bias)}
+    shipped = ROOT / "models" / "model.h5"
+    monkeypatch.setattr(weight_sets, "_folded", lambda _: sparse)
+    with pytest.raises(UsageError, match="16 x 16 places of pool2 weighed"):
+        weight_sets.load(shipped, tmp_path / "few.h5")
+
+
+def test_a_peer_that_fails_or_crashes_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each answers first in a process of its own, so a crash is no end of the measurement."""
+    outcomes = {
+        "good": (0, "a greeting\n2048\n", ""),
+        "crashed": (-4, "", ""),
+        "failed": (1, "", "Traceback:\nOSError: no such library\n"),
+        "missing": (1, "", "benchmarks.peers.base.MissingPeerError: not installed\n"),
+    }
+
+    def run(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(command, *outcomes[command[-1]])
+
+    monkeypatch.setattr("benchmarks.prepare.subprocess.run", run)
+    found, missing = prepare.memory(tmp_path, list(outcomes))
+    assert found == {"good": 2.0}
+    assert missing == {
+        "crashed": "its process died of SIGILL",
+        "failed": "OSError: no such library",
+        "missing": "not installed",
+    }
+
+
+def test_a_reason_is_one_line() -> None:
+    assert reason(MissingPeerError("not built")) == "not built"
+    assert reason(RuntimeError("first\nsecond")) == "RuntimeError: first"
 
 
 def test_every_peer_has_a_name_of_its_own() -> None:
@@ -220,6 +275,12 @@ def test_a_machine_that_tells_nothing_is_no_error(tmp_path: Path) -> None:
     state = environment.state(tmp_path, firmware=lambda: None)
     assert (state["governor"], state["mhz"], state["throttle_count"]) == (None, None, None)
     assert environment.throttled(state, state) == []
+
+
+def test_without_cpufreq_the_kernel_tells_the_frequency(tmp_path: Path) -> None:
+    cpuinfo = "processor\t: 0\ncpu MHz\t\t: 2445.4\n\nprocessor\t: 1\ncpu MHz\t\t: 2445.4\n"
+    root = _write(tmp_path, {"proc/cpuinfo": cpuinfo})
+    assert environment.state(root, firmware=lambda: None)["mhz"] == [2445]
 
 
 def test_a_throttled_run_is_known() -> None:

@@ -22,7 +22,7 @@ from . import (
     openvino_peer,
     tflite_old,
 )
-from .base import MissingPeerError, Network, Peer, Route, WrongAnswerError, check_answers
+from .base import MissingPeerError, Network, Peer, Route, WrongAnswerError, check_answers, reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +35,7 @@ __all__ = [
     "Route",
     "WrongAnswerError",
     "check_answers",
+    "reason",
 ]
 
 PEERS: Sequence[Peer] = (

@@ -24,6 +24,12 @@ class MissingPeerError(Exception):
     """The peer can't run here, and why: reported, not a failure."""
 
 
+def reason(error: Exception) -> str:
+    """Return in one line why a peer is missing."""
+    text = (str(error).strip().splitlines() or [""])[0]
+    return text if isinstance(error, MissingPeerError) else f"{type(error).__name__}: {text}"
+
+
 class WrongAnswerError(Exception):
     """The peer answers something else than Keras, so its speed says nothing."""
 

@@ -6,6 +6,7 @@ XNNPACK is the interpreter's default; there is nothing else to set but threads.
 
 from __future__ import annotations
 
+import platform
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +23,14 @@ if TYPE_CHECKING:
 
     from .base import Network
 
-FILES = {"int8": "int8.tflite", "rewritten": "int8-rewritten.tflite", "float32": "float32.tflite"}
+FILES = {
+    "int8": "int8.tflite",
+    "rewritten": "int8-rewritten.tflite",
+    "float32": "float32.tflite",
+    "float16": "float16.tflite",
+    "dynamic": "dynamic.tflite",
+}
+_TUNE_FOR = "arm" if platform.machine() in ("aarch64", "armv7l") else "x86"
 
 
 def make(network: Network, folder: Path) -> None:
@@ -42,8 +50,10 @@ def make(network: Network, folder: Path) -> None:
     int8 = quantise(float32, "int8", ranges)
     (folder / FILES["float32"]).write_bytes(float32)
     (folder / FILES["int8"]).write_bytes(int8)
+    for variant in ("float16", "dynamic"):
+        (folder / FILES[variant]).write_bytes(quantise(float32, variant))
     if size_wh == INPUT_SIZE_WH:
-        (folder / FILES["rewritten"]).write_bytes(rewrite(int8))
+        (folder / FILES["rewritten"]).write_bytes(rewrite(int8, tune_for=_TUNE_FOR))
 
 
 def windowed(network: Network) -> Callable[[Any], Any]:
@@ -105,4 +115,6 @@ PEERS = (
     Peer(REWRITTEN, _PACKAGES, "the same int8 values", make, _opener("rewritten"), ours=True),
     Peer(PLAIN, _PACKAGES, "as the quantiser makes it", make, _opener("int8")),
     Peer("TFLite float32", _PACKAGES, "XNNPACK", make, _opener("float32")),
+    Peer("TFLite float16", _PACKAGES, "weights only", make, _opener("float16")),
+    Peer("TFLite dynamic", _PACKAGES, "int8 weights, dynamic range", make, _opener("dynamic")),
 )
