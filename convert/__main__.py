@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge.arguments import count, share
 from edge.errors import LesionEdgeError
 from edge.files import write_atomically
 from edge.terminal import quiet_native_stderr
@@ -265,7 +266,7 @@ def _make_parser() -> argparse.ArgumentParser:
     add("--labels", type=_labels, metavar="A,B", help="default: benign,malignant")
     add(
         "--threshold",
-        type=_share,
+        type=share,
         metavar="P",
         help="B from this P(B) on (default: the weights', or 0.5)",
     )
@@ -278,7 +279,7 @@ def _make_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     add(
         "--calibration-count",
-        type=_count,
+        type=count,
         default=100,
         metavar="N",
         help="use at most N (default: 100)",
@@ -294,9 +295,7 @@ def _make_parser() -> argparse.ArgumentParser:
         ("--flips", "VARIANT=X", "share of labels allowed to differ, 0 to 1"),
     ):
         add(name, type=_budget, action="append", default=[], metavar=metavar, help=what)
-    add(
-        "--rounds", type=_count, default=50, metavar="N", help="timed invokes of each (default: 50)"
-    )
+    add("--rounds", type=count, default=50, metavar="N", help="timed invokes of each (default: 50)")
     return parser
 
 
@@ -319,20 +318,6 @@ def _positive(text: str) -> float:
     value = float(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError("must be positive")
-    return value
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return value
-
-
-def _share(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError("must be from 0 to 1")
     return value
 
 

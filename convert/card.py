@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.analyzer import NOTICE
+from edge.analysis import NOTICE
 from edge.files import write_atomically
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import hashlib
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from edge.analyzer import NOTICE
+from edge.analysis import NOTICE
 from edge.contract import SCHEMA, InputSpec
 
 from .network import INPUT_SIZE_WH

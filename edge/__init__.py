@@ -7,7 +7,8 @@
 Research and education only, not a diagnosis.
 """
 
-from .analyzer import Analysis, Analyzer, Timings, read_picture
+from .analysis import Analysis, Timings
+from .analyzer import Analyzer, read_picture
 from .annotate import annotate
 from .contract import Contract, InputSpec
 from .errors import (

@@ -1,65 +1,31 @@
-"""A picture's analysis: its regions and the model's answer, together."""
+"""The front door: a model, loaded once, that analyses pictures, one or many."""
 
 from __future__ import annotations
 
+import os
 import time
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from itertools import chain, islice
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard, TypeVar, Union
 
+from .analysis import Analysis, Timings
+from .errors import LesionEdgeError
+from .parallel import map_ordered, side_by_side
 from .picture import Picture, check_image, decode, printable, read_bytes
-from .runtime import Classifier
-from .segmentation import Region, find_regions
+from .runtime import Classifier, usable_cores
+from .segmentation import MIN_AREA, Region, enlarge, find_regions
 
 if TYPE_CHECKING:
-    import os
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
     import numpy as np
     from numpy.typing import NDArray
 
     from .contract import Contract
+    from .runtime import Prediction
 
-
-NOTICE = "Research and education only, not a diagnosis."
-
-
-@dataclass(frozen=True, slots=True)
-class Timings:
-    """How long each step took, in milliseconds; total is from the file to the answer."""
-
-    decode: float
-    segment: float
-    resize: float
-    invoke: float
-    total: float
-
-
-@dataclass(frozen=True, slots=True)
-class Analysis:
-    """What is known of one picture.  Research and education, not diagnosis."""
-
-    size_wh: tuple[int, int]
-    """Width and height of the upright picture, in pixels."""
-    label: str
-    probability: float
-    """P(malignant), 0..1."""
-    threshold: float
-    """The label is malignant from this probability on."""
-    regions: tuple[Region, ...]
-    """In pixels of the upright picture, the largest area first."""
-    timings_ms: Timings
-    warnings: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the analysis as plain JSON types, without the picture's name and the model's."""
-        return {
-            "size": list(self.size_wh),
-            "label": self.label,
-            "probability": self.probability,
-            "threshold": self.threshold,
-            "regions": [asdict(region) for region in self.regions],
-            "timings_ms": {step: round(ms, 3) for step, ms in asdict(self.timings_ms).items()},
-            "warnings": list(self.warnings),
-        }
+    Source: TypeAlias = Union[str, os.PathLike[str], NDArray[np.uint8], Picture]  # noqa: UP007
+    AnySource = TypeVar("AnySource", bound="Source | LesionEdgeError")
 
 
 class Analyzer:
@@ -75,8 +41,12 @@ class Analyzer:
 
     Args:
         model: a model file made by ``python -m convert``; None is the one that the package ships.
-        threads: the interpreter's threads; None is one a core, four at most.
+        threads: how many cores to use; None is all that this process may, four at most.  The
+            interpreter gets that many threads, and from two on the regions are found beside it;
+            :meth:`analyze_many` works on that many pictures at once.  No answer depends on it.
         threshold: the probability from which on the label is malignant; None is the model's own.
+        fast: decode JPEG files of 4 megapixels and more at reduced scale (see :func:`decode`).
+            Their regions and probability are approximate, which a warning says.
 
     Raises:
         ModelError: the model file is missing, damaged, or asks for what this runtime can't do.
@@ -91,6 +61,7 @@ class Analyzer:
         *,
         threads: int | None = None,
         threshold: float | None = None,
+        fast: bool = False,
     ) -> None:
         if threshold is not None and not 0.0 <= threshold <= 1.0:
             message = f"threshold must be from 0 to 1, is {threshold}"
@@ -100,13 +71,15 @@ class Analyzer:
             raise ValueError(message)
         self._classifier = Classifier(model, threads=threads)
         self.threshold = self.contract.threshold if threshold is None else threshold
+        self.fast = fast
+        self._beside = self._classifier.threads > 1 and usable_cores() > 1
 
     @property
     def contract(self) -> Contract:
         """The loaded model's contract."""
         return self._classifier.contract
 
-    def analyze(self, picture: str | os.PathLike[str] | NDArray[np.uint8] | Picture) -> Analysis:
+    def analyze(self, picture: Source) -> Analysis:
         """Analyse a picture.
 
         Args:
@@ -118,25 +91,109 @@ class Analyzer:
             PredictionError: the model's output is no probability.
 
         """
-        if hasattr(picture, "__fspath__") or isinstance(picture, str):
-            picture = read_picture(picture)
-        if not isinstance(picture, Picture):
-            picture = Picture(check_image(picture))
+        return self._analyze(self._open(picture), self._classifier, beside=self._beside)
+
+    def analyze_many(
+        self,
+        sources: Iterable[AnySource],
+        *,
+        then: Callable[[AnySource, Picture, Analysis], object] | None = None,
+    ) -> Generator[tuple[AnySource, Analysis | LesionEdgeError], None, None]:
+        """Analyse many pictures, several at once, and yield each with its result, in order.
+
+        Each of the ``threads`` has an interpreter of its own, and reads, segments and predicts
+        one picture after another.  Sources are taken at most four for each thread ahead of the
+        result that is yielded, and a decoded picture lives only while its thread has it, so
+        memory stays flat however many there are.  A picture that fails gives its error in its
+        place.  Closing the generator ends the threads once each has finished its picture.
+
+        OpenCV's own threads win nothing beside these (1 % slower on two cores): a process that
+        does nothing else with OpenCV may call ``cv2.setNumThreads(1)`` first, as ``python -m
+        edge.run`` does.  This method leaves that setting, which is the whole process's, alone.
+
+        Args:
+            sources: what :meth:`analyze` takes, each; taken on the caller's thread.  An error
+                among them is passed on in its place.  An array must not be changed before its
+                result came.
+            then: called with source, picture and analysis on the thread that made them, to save
+                or to draw; a :class:`LesionEdgeError` that it raises becomes the result.
+
+        Raises:
+            Exception: anything but a :class:`LesionEdgeError` that ``then`` or ``sources``
+                raised.  The generator has then ended.
+
+        """
+
+        def answer(
+            source: AnySource, classifier: Classifier, *, beside: bool
+        ) -> Analysis | LesionEdgeError:
+            try:
+                if isinstance(source, LesionEdgeError):
+                    raise source
+                picture = self._open(source)
+                analysis = self._analyze(picture, classifier, beside=beside)
+                if then is not None:
+                    then(source, picture, analysis)
+            except LesionEdgeError as error:
+                return _without_frames(error)
+            return analysis
+
+        def answer_here(source: AnySource) -> tuple[AnySource, Analysis | LesionEdgeError]:
+            return source, answer(source, self._classifier, beside=self._beside)
+
+        def make_worker() -> Callable[[AnySource], Analysis | LesionEdgeError]:
+            classifier = self._classifier.sibling()
+            return lambda source: answer(source, classifier, beside=False)
+
+        threads = self._classifier.threads
+        left = iter(sources)
+        first = list(islice(left, 2)) if threads > 1 else []
+        if len(first) < 2:
+            yield from map(answer_here, chain(first, left))
+            return
+        left = chain(first, left)
+        while True:
+            # Standard input may be long in coming: the results before it don't wait for it, and
+            # no worker does, so that an interrupt finds none that can't be ended.
+            standard_input: list[AnySource] = []
+            yield from map_ordered(_until_stdin(left, standard_input), make_worker, workers=threads)
+            if not standard_input:
+                return
+            yield from map(answer_here, standard_input)
+
+    def _open(self, source: Source) -> Picture:
+        if _is_path(source):
+            return read_picture(source, fast=self.fast)
+        return source if isinstance(source, Picture) else Picture(check_image(source))
+
+    def _analyze(self, picture: Picture, classifier: Classifier, *, beside: bool) -> Analysis:
+        image_bgr = picture.image_bgr
+
+        def segment() -> tuple[tuple[Region, ...], float]:
+            begun = time.perf_counter()
+            regions = find_regions(image_bgr, min_area=MIN_AREA / picture.scale**2)
+            if picture.scale > 1:
+                regions = enlarge(regions, picture.scale, picture.size_wh)
+            return regions, (time.perf_counter() - begun) * 1e3
+
+        def predict() -> Prediction:
+            return classifier.predict(image_bgr)
+
         started = time.perf_counter()
-        regions = find_regions(picture.image_bgr)
-        segmented = time.perf_counter()
-        prediction = self._classifier.predict(picture.image_bgr)
+        if beside:
+            (regions, segment_ms), prediction = side_by_side(segment, predict)
+        else:
+            (regions, segment_ms), prediction = segment(), predict()
         finished = time.perf_counter()
-        height, width = picture.image_bgr.shape[:2]
         return Analysis(
-            size_wh=(width, height),
+            size_wh=picture.size_wh,
             label=self.contract.label(prediction.probability, self.threshold),
             probability=prediction.probability,
             threshold=self.threshold,
             regions=regions,
             timings_ms=Timings(
                 decode=picture.decode_ms,
-                segment=(segmented - started) * 1e3,
+                segment=segment_ms,
                 resize=prediction.resize_ms,
                 invoke=prediction.invoke_ms,
                 total=picture.decode_ms + (finished - started) * 1e3,
@@ -145,13 +202,42 @@ class Analyzer:
         )
 
 
-def read_picture(path: str | os.PathLike[str]) -> Picture:
+def read_picture(path: str | os.PathLike[str], *, fast: bool = False) -> Picture:
     """Read and decode a JPEG or PNG file (``"-"`` is standard input), upright by EXIF.
+
+    Args:
+        path: the file.
+        fast: decode a JPEG of 4 megapixels and more at reduced scale (see :func:`decode`).
 
     Raises:
         PictureError: missing, unreadable, damaged, too large, or of another kind.
 
     """
     started = time.perf_counter()
-    picture = decode(read_bytes(path), printable(path))
-    return Picture(picture.image_bgr, picture.warnings, (time.perf_counter() - started) * 1e3)
+    picture = decode(read_bytes(path), printable(path), fast=fast)
+    return replace(picture, decode_ms=(time.perf_counter() - started) * 1e3)
+
+
+def _until_stdin(sources: Iterator[AnySource], held: list[AnySource]) -> Iterator[AnySource]:
+    """Yield sources up to standard input, which goes to ``held``."""
+    for source in sources:
+        if _is_stdin(source):
+            held.append(source)
+            return
+        yield source
+
+
+def _is_stdin(source: object) -> bool:
+    return _is_path(source) and os.fspath(source) == "-"
+
+
+def _is_path(source: object) -> TypeGuard[str | os.PathLike[str]]:
+    return isinstance(source, str) or hasattr(source, "__fspath__")
+
+
+def _without_frames(error: LesionEdgeError) -> LesionEdgeError:
+    # They hold the picture and its bytes, for as long as the caller keeps the error.
+    error.__traceback__ = None
+    if error.__cause__ is not None:
+        error.__cause__.__traceback__ = None
+    return error

@@ -10,9 +10,9 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .analyzer import Analysis
+    from .analysis import Analysis
 
-from .analyzer import NOTICE
+from .analysis import NOTICE
 from .errors import OutputError
 from .files import write_atomically
 from .picture import printable
@@ -30,16 +30,21 @@ def annotate(image_bgr: NDArray[np.uint8], analysis: Analysis) -> NDArray[np.uin
     read; lines and letters grow with a large one.
 
     Args:
-        image_bgr: (height, width, 3) uint8, BGR, the picture that was analysed.
+        image_bgr: (height, width, 3) uint8, BGR, the picture that was analysed, or a smaller
+            copy: the boxes shrink with it.
         analysis: its analysis.
 
     """
     zoom = max(1, -(-_MIN_SIDE // max(image_bgr.shape[:2])))
     canvas = cv2.resize(image_bgr, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_NEAREST)
     thickness = max(2, round(max(canvas.shape[:2]) / 400))
+    # Exactly ``zoom``, unless the picture was decoded at reduced scale.
+    across, down = (canvas.shape[1 - axis] / analysis.size_wh[axis] for axis in (0, 1))
     for region in analysis.regions:
-        corner = (region.x * zoom, region.y * zoom)
-        opposite = ((region.x + region.width) * zoom, (region.y + region.height) * zoom)
+        corner = (round(region.x * across), round(region.y * down))
+        opposite = (
+            round((region.x + region.width) * across), round((region.y + region.height) * down),
+        )  # fmt: skip
         cv2.rectangle(canvas, corner, opposite, _RED, thickness)
     count = len(analysis.regions)
     found = "no region found" if count == 0 else f"{count} region{'s' if count > 1 else ''}"

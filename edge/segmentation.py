@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_MIN_AREA = 100
+MIN_AREA = 100.0
 """The notebook keeps contours of an area over 100 square pixels."""
 
 
@@ -27,14 +27,15 @@ class Region:
     """The contour's area in square pixels (Green's formula, ``cv2.contourArea``)."""
 
 
-def find_regions(image_bgr: NDArray[np.uint8]) -> tuple[Region, ...]:
+def find_regions(image_bgr: NDArray[np.uint8], *, min_area: float = MIN_AREA) -> tuple[Region, ...]:
     """Find dark regions: gray, Gaussian blur 5 x 5, Otsu's threshold, external contours.
 
     Args:
         image_bgr: (height, width, 3) uint8, BGR, 0..255.
+        min_area: in square pixels; the notebook's, unless ``image_bgr`` is a reduced copy.
 
     Returns:
-        Regions of an area over 100 square pixels, the largest first; none for a picture of a
+        Regions of an area over ``min_area``, the largest first; none for a picture of a
         single colour, of which the rule as written would mark all if that colour is black.
 
     """
@@ -49,8 +50,33 @@ def find_regions(image_bgr: NDArray[np.uint8]) -> tuple[Region, ...]:
     regions = []
     for contour in contours:
         area = cv2.contourArea(contour)
-        if area > _MIN_AREA:
+        if area > min_area:
             x, y, width, height = cv2.boundingRect(contour)
             regions.append(Region(x, y, width, height, area))
     # A stable order, whatever order findContours found them in.
     return tuple(sorted(regions, key=lambda region: (-region.area, region.y, region.x)))
+
+
+def enlarge(
+    regions: tuple[Region, ...], scale: int, size_wh: tuple[int, int]
+) -> tuple[Region, ...]:
+    """Return the regions of a reduced copy in pixels of the whole picture, within its bounds.
+
+    Args:
+        regions: in pixels of the copy.
+        scale: 1 / ``scale`` is the copy's size.
+        size_wh: width and height of the whole picture, in pixels; the copy's are these divided
+            by ``scale`` and rounded up, so its last row and column may reach over the edge.
+
+    """
+    width, height = size_wh
+    return tuple(
+        Region(
+            x=region.x * scale,
+            y=region.y * scale,
+            width=min(region.width * scale, width - region.x * scale),
+            height=min(region.height * scale, height - region.y * scale),
+            area=region.area * scale**2,
+        )
+        for region in regions
+    )

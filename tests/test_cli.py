@@ -222,14 +222,60 @@ def test_a_closed_standard_output_ends_it_quietly() -> None:
         assert process.wait(60) == 1
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_full_standard_output_is_one_line_and_exit_1(options: list[str]) -> None:
+    command = [sys.executable, "-m", "edge.run", "pictures/samples", *options]
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(
+            command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert result.returncode == 1
+    assert result.stderr == (
+        "edge.run: standard output can't be written: No space left on device\n"
+    )
+
+
+def test_standard_output_that_is_not_there_is_one_line_and_exit_1() -> None:
+    command = ["sh", "-c", 'exec "$0" -m edge.run "$1" >&-', sys.executable, str(SAMPLES[0])]
+    result = subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stderr == "edge.run: standard output is closed\n"
+
+
+def test_standard_input_may_stand_among_files() -> None:
+    """Each in its place, whatever the number of threads."""
+    expected: list[dict[str, Any]] = []
+    for threads in ("1", "2", "3"):
+        with SAMPLES[2].open("rb") as stream:
+            result = run_module(
+                "edge.run", SAMPLES[0], SAMPLES[1], "-", "nowhere.jpg", SAMPLES[3], SAMPLES[4],
+                "--json", "--threads", threads, stdin=stream,
+            )  # fmt: skip
+        assert result.returncode == 1
+        assert result.stderr == ""
+        found = lines(result.stdout)
+        assert [line["image"] for line in found] == [
+            str(SAMPLES[0]), str(SAMPLES[1]), "-", "nowhere.jpg", str(SAMPLES[3]), str(SAMPLES[4]),
+        ]  # fmt: skip
+        for line in found:
+            line.pop("timings_ms", None)
+        expected = expected or found
+        assert found == expected
+    assert (
+        expected[2]["size"] == lines(run_module("edge.run", SAMPLES[2], "--json").stdout)[0]["size"]
+    )
+
+
 def test_an_interrupt_ends_it_with_130_and_no_traceback(tmp_path: Path) -> None:
-    """FAULTS 48 and 49: while it waits for standard input, and among many pictures."""
-    many = tmp_path / "many"
+    """FAULTS 48 and 49: while it waits for standard input, among many pictures, and saving them."""
+    many, out = tmp_path / "many", tmp_path / "out"
     many.mkdir()
     for number in range(2000):
         (many / f"{number:04}.jpg").symlink_to(SAMPLES[0])
-    for source in (str(many), "-"):
-        command = [sys.executable, "-m", "edge.run", str(SAMPLES[0]), source, "--json"]
+    for sources in (["-"], [many], [many, "--threads", 1], [many, "--save", out]):
+        arguments = [SAMPLES[0], *sources, "--json"]
+        command = [sys.executable, "-m", "edge.run", *map(str, arguments)]
         with subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True,
@@ -241,6 +287,7 @@ def test_an_interrupt_ends_it_with_130_and_no_traceback(tmp_path: Path) -> None:
             process.send_signal(signal.SIGINT)
             rest = process.stdout.read()
             assert process.wait(30) == 130
-            assert "Traceback" not in process.stderr.read()
+            assert process.stderr.read() == "edge.run: interrupted\n"
             for line in rest.splitlines():
                 json.loads(line)  # whole lines only
+    assert [path for path in out.iterdir() if path.suffix != ".jpg"] == [], "none half written"

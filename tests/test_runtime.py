@@ -141,15 +141,19 @@ def test_the_resize_is_opencvs_bilinear_written_in_place() -> None:
     assert out.tolist() == [[[6, 40, 20]]]
 
 
-def test_answers_from_several_threads_are_those_of_one(int8_analyzer: Analyzer) -> None:
-    """FAULTS 26."""
+@pytest.mark.parametrize("threads", [1, 2])
+def test_answers_from_several_threads_are_those_of_one(
+    threads: int, int8_analyzer: Analyzer
+) -> None:
+    """FAULTS 26: one analyzer, also where it works side by side itself."""
+    analyzer = Analyzer(MODELS["int8"], threads=threads)
     pictures = [read_picture(path) for path in SAMPLES]
     alone = [int8_analyzer.analyze(picture) for picture in pictures]
     barrier = threading.Barrier(4)
 
     def work(_: int) -> list[tuple[float, object]]:
         barrier.wait()
-        found = [int8_analyzer.analyze(picture) for picture in pictures * 3]
+        found = [analyzer.analyze(picture) for picture in pictures * 3]
         return [(analysis.probability, analysis.regions) for analysis in found]
 
     with ThreadPoolExecutor(4) as pool:
