@@ -90,7 +90,10 @@ def _convert(options: argparse.Namespace) -> int:
         print(report.to_text(outcome.rows))
     failed = [f"{row.variant}: {over}" for row in outcome.rows for over in row.over]
     if failed:
-        message = f"nothing is written to {options.out}: " + "; ".join(failed)
+        message = (
+            f"nothing is written to {options.out}: {'; '.join(failed)}. Leave a variant out with "
+            "--variants, or give it another budget with --max-delta, --mean-delta or --flips"
+        )
         raise ParityError(message)
     _write(options.out, outcome, about)
     return 0
