@@ -46,8 +46,6 @@ def make_card(
 
     """
     cv, validation, recipe = figures["cross_validation"], figures["validation"], figures["recipe"]
-    low, high = validation["auc_95"]
-    dense_cv, dense_validation = dense["cross_validation"], dense["validation"]
     decays = ", ".join(f"{key}: {value}" for key, value in cv["auc_by_weight_decay"].items())
     return _TEMPLATE.read_text(encoding="utf-8").format(
         notice=NOTICE,
@@ -57,29 +55,13 @@ def make_card(
         licence=figures["licence"],
         live1=figures["live_channels"]["conv1"],
         live2=figures["live_channels"]["conv2"],
-        dense_cv_auc=dense_cv["auc"],
-        dense_cv_sens=_rate(dense_cv, "sensitivity"),
-        dense_cv_spec=_rate(dense_cv, "specificity"),
-        dense_val_auc=dense_validation["auc"],
-        dense_val_sens=_rate(dense_validation, "sensitivity"),
-        dense_val_spec=_rate(dense_validation, "specificity"),
-        dense_low=dense_validation["auc_95"][0],
-        dense_high=dense_validation["auc_95"][1],
-        dense_threshold=dense["threshold"],
+        **_judged(figures, ""),
+        **_judged(dense, "dense_"),
         candidates=recipe["candidates"],
-        cv_auc=cv["auc"],
-        cv_sens=_rate(cv, "sensitivity"),
-        cv_spec=_rate(cv, "specificity"),
         val_name=validation["name"],
         val_count=validation["count"],
         val_malignant=validation["malignant"],
-        val_auc=validation["auc"],
-        val_sens=_rate(validation, "sensitivity"),
-        val_spec=_rate(validation, "specificity"),
-        low=low,
-        high=high,
         method=validation["auc_95_method"],
-        threshold=figures["threshold"],
         threshold_rule=figures["threshold_rule"],
         weight=recipe["malignant_weight"],
         seed=figures["seed"],
@@ -94,6 +76,24 @@ def make_card(
         held_out=report["held_out_pictures"],
         table=table,
     )
+
+
+def _judged(figures: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Return the fields that say how good weights are, their names with a prefix."""
+    cv, validation = figures["cross_validation"], figures["validation"]
+    low, high = validation["auc_95"]
+    fields = {
+        "cv_auc": cv["auc"],
+        "cv_sens": _rate(cv, "sensitivity"),
+        "cv_spec": _rate(cv, "specificity"),
+        "val_auc": validation["auc"],
+        "val_sens": _rate(validation, "sensitivity"),
+        "val_spec": _rate(validation, "specificity"),
+        "low": low,
+        "high": high,
+        "threshold": figures["threshold"],
+    }
+    return {f"{prefix}{name}": value for name, value in fields.items()}
 
 
 def _rate(figures: Mapping[str, Any], which: str) -> str:

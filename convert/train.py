@@ -151,7 +151,9 @@ def _train(options: argparse.Namespace) -> None:
         data, feature_function(drawn, maps), dataclasses.replace(recipe, views=0), rng
     )
     by_channel = views[0].reshape(len(data.malignant), recipe.rings, -1)
-    chosen = choose_channels(by_channel, data.malignant, folds, mixtures, auc)
+    chosen = choose_channels(
+        by_channel, data.malignant, folds, mixtures, weight=recipe.malignant_weight
+    )
     say(f"channels chosen of {recipe.candidates} drawn for conv2: {chosen}")
     filters = drawn.take(chosen)
     features = make_features(data, feature_function(filters, maps), recipe, rng)

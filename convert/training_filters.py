@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from .training_figures import auc
 
+if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _PATCH = 4
@@ -23,7 +23,6 @@ _LEVELS = (0.02, 0.5)
 """Quantiles above which the first ramps rise.  Those at 0.02 are nearly straight lines: with both
 signs, nothing of the colour is lost."""
 _RIDGE = 0.02
-_POSITIVE_WEIGHT = 2.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,7 +115,8 @@ def choose_channels(
     malignant: NDArray[np.bool_],
     folds: NDArray[np.int64],
     count: int,
-    area: Callable[[NDArray[np.bool_], NDArray[np.float64]], float],
+    *,
+    weight: float,
 ) -> list[int]:
     """Choose channels of conv2 one by one, each the best beside those chosen before.
 
@@ -127,39 +127,39 @@ def choose_channels(
         malignant: (pictures,).
         folds: (pictures,), the fold of each.
         count: how many to choose.
-        area: of the ROC curve, for labels and scores.
+        weight: what a malignant picture counts, a benign one being 1.
 
     """
     chosen: list[int] = []
     while len(chosen) < count:
         left = (channel for channel in range(features.shape[2]) if channel not in chosen)
         worth = {
-            channel: _ridge_area(features[:, :, [*chosen, channel]], malignant, folds, area)
+            channel: _ridge_auc(features[:, :, [*chosen, channel]], malignant, folds, weight)
             for channel in left
         }
         chosen.append(max(worth, key=worth.__getitem__))
     return chosen
 
 
-def _ridge_area(
+def _ridge_auc(
     features: NDArray[np.float32],
     malignant: NDArray[np.bool_],
     folds: NDArray[np.int64],
-    area: Callable[[NDArray[np.bool_], NDArray[np.float64]], float],
+    weight: float,
 ) -> float:
     """Return the mean over the folds of a ridge regression's area under the ROC curve."""
     flat = features.reshape(len(features), -1).astype(np.float64)
     flat = (flat - flat.mean(0)) / (flat.std(0) + 1e-9)
     inputs = np.column_stack([flat, np.ones(len(flat))])
-    weight = np.where(malignant, _POSITIVE_WEIGHT, 1.0)
+    weights = np.where(malignant, weight, 1.0)
     target = np.where(malignant, 1.0, -1.0)
     penalty = _RIDGE * np.diag([*np.ones(flat.shape[1]), 0.0])
     areas = []
     for fold in np.unique(folds):
         seen = folds != fold
-        weighted = inputs[seen].T * weight[seen] / seen.sum()
+        weighted = inputs[seen].T * weights[seen] / seen.sum()
         solution = np.linalg.solve(weighted @ inputs[seen] + penalty, weighted @ target[seen])
-        areas.append(area(malignant[~seen], inputs[~seen] @ solution))
+        areas.append(auc(malignant[~seen], inputs[~seen] @ solution))
     return float(np.mean(areas))
 
 

@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 SIDE = INPUT_SIZE_WH[0]
 MAP_SIDE = 122
 _UNITS = LAYERS[2].kernel[-1]
-_COMPONENTS = 6
-"""Of the 12 of a 2x2 patch: three colours and the strongest differences between neighbours.  The
-others are mostly noise of the JPEG file, and so faint that rounding weights to int8 drowns them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

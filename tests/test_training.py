@@ -74,7 +74,7 @@ def test_the_channels_that_tell_are_chosen_first() -> None:
     features[malignant, 0, 4] += 2  # tells much
     features[malignant, 1, 1] += 1  # tells less, in its own way
     folds = stratified_folds(malignant, 4, 0)
-    assert choose_channels(features, malignant, folds, 2, auc) == [4, 1]
+    assert choose_channels(features, malignant, folds, 2, weight=2.0) == [4, 1]
 
 
 def test_the_area_and_the_threshold_are_known_for_a_case_done_by_hand() -> None:

@@ -78,7 +78,7 @@ from .apply import apply_plan
 from .body import drop_dead, read_body
 from .dead import CompactReport, Liveness, compact
 from .graph import Graph
-from .network import build_compacted
+from .network import build_compacted, by_place
 from .plan import Plan, choose
 from .proof import Proof, body_only, verify
 from .sampled import SampledPlan
@@ -93,6 +93,7 @@ __all__ = [
     "body_only",
     "build_compacted",
     "build_sampled",
+    "by_place",
     "compact",
     "find_lattice",
     "plan",

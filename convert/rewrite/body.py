@@ -13,6 +13,7 @@ import numpy as np
 
 from convert.errors import ExportError
 
+from .dead import at_least_one
 from .schema import schema
 
 if TYPE_CHECKING:
@@ -116,9 +117,9 @@ def drop_dead(body: Body) -> Body:
     for the graph to stay one.
     """
     first, second = body.stages
-    live1 = _some(_alive(first) & second.kernel.any(axis=(0, 1, 2)))
+    live1 = at_least_one(_alive(first) & second.kernel.any(axis=(0, 1, 2)))
     first, second = first.keep_outputs(live1), second.keep_inputs(live1)
-    live2 = _some(_alive(second) & body.dense.any(axis=(0, 1, 2)))
+    live2 = at_least_one(_alive(second) & body.dense.any(axis=(0, 1, 2)))
     second = second.keep_outputs(live2)
     dense = np.ascontiguousarray(body.dense[..., live2])
     smaller = replace(body, stages=(first, second), dense=dense)
@@ -135,10 +136,6 @@ def _alive(stage: Stage) -> NDArray[np.bool_]:
     least = stage.bias + _HIGHEST * np.minimum(wide, 0).sum(axis=(1, 2, 3))
     alive: NDArray[np.bool_] = (highest > 0) | (least < np.iinfo(np.int32).min)
     return alive
-
-
-def _some(live: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    return live if live.any() else np.arange(live.size) == 0
 
 
 def _stage(name: str, graph: Graph, conv: Any, pool: Any) -> Stage:

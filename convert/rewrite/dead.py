@@ -97,7 +97,7 @@ def _drop_constant(arrays: Arrays) -> Arrays:
         kernel, bias = left[name]
         outputs = _bound(_by_input(kernel, inputs.low.size), bias, inputs)
         varies = np.less(outputs.low, outputs.high)
-        live = _some(varies)
+        live = at_least_one(varies)
         constants = np.where(varies, 0.0, outputs.low)
         next_kernel, next_bias = left[following]
         by_input = _by_input(next_kernel, live.size)
@@ -117,7 +117,7 @@ def _drop_unseen(arrays: Arrays) -> Arrays:
     for name, following in zip(reversed(_HIDDEN), ("dense2", "dense1", "conv2"), strict=True):
         kernel, bias = left[name]
         next_kernel, next_bias = left[following]
-        live = _some(np.asarray(_by_input(next_kernel, bias.size).any(axis=(0, 2))))
+        live = at_least_one(np.asarray(_by_input(next_kernel, bias.size).any(axis=(0, 2))))
         left[name] = (kernel[..., live], bias[live])
         left[following] = (_keep_inputs(next_kernel, live), next_bias)
     return left
@@ -155,7 +155,8 @@ def _keep_inputs(kernel: NDArray[np.float32], live: NDArray[np.bool_]) -> NDArra
     return kept.reshape(*kernel.shape[:2], -1, kernel.shape[-1])
 
 
-def _some(live: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def at_least_one(live: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return what lives, or the first if nothing does: a layer without channels is none."""
     return live if live.any() else np.arange(live.size) == 0
 
 

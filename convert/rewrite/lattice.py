@@ -86,6 +86,17 @@ class Lattice:
         found = cls(rows, columns)
         return found if min(found.rows.step, found.columns.step) >= _MIN_STEP else None
 
+    def take(self, values: NDArray[Weight], axis: int = 0) -> NDArray[Weight]:
+        """Return what belongs to the lattice's places.
+
+        Args:
+            values: of all places: rows along ``axis``, columns along the next one.
+            axis: see there.
+
+        """
+        chosen: NDArray[Weight] = values.take(self.rows.places, axis)
+        return chosen.take(self.columns.places, axis + 1)
+
 
 @dataclass(frozen=True, slots=True)
 class Window:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from convert.network import INPUT_SIZE_WH, LAYERS
@@ -45,3 +46,17 @@ def build_compacted(
     for name, (kernel, bias) in arrays.items():
         model.get_layer(name).set_weights([kernel, bias])
     return model
+
+
+def by_place(
+    arrays: Mapping[str, tuple[NDArray[np.float32], NDArray[np.float32]]],
+) -> NDArray[np.float32]:
+    """Return dense1's kernel as (rows, columns, channels, units) of pool2, which is a square.
+
+    Args:
+        arrays: (kernel, bias) of conv1, conv2, dense1 and dense2, as Keras has them.
+
+    """
+    kernel, channels = arrays["dense1"][0], arrays["conv2"][1].size
+    side = math.isqrt(kernel.shape[0] // channels)
+    return kernel.reshape(side, side, channels, -1)

@@ -123,6 +123,6 @@ def apply_sampled(
     outputs = emit.convolve(pooled, second, kernel.reshape(copies, kernel_height, 1, wide))
     outputs = emit.slice(outputs, (0, 0, 0, 0), (rows.count, 1, columns.count, copies))
     squares = (rows.count * columns.count, POOL, POOL, second.channels)
-    seen = body.dense[:, list(rows.places)][:, :, list(columns.places)]
+    seen = lattice.take(body.dense, axis=1)
     values = emit.max_pool(emit.reshape(outputs, squares), (POOL, POOL))
     return values, np.ascontiguousarray(seen.reshape(seen.shape[0], -1))

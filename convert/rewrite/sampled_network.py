@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convert.network import INPUT_SIZE_WH
-
 from .lattice import POOL, Lattice, Window, window_kernel
+from .network import by_place
 from .stages import pack_kernel
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ def find_lattice(arrays: Mapping[str, Layer]) -> Lattice | None:
         arrays: (kernel, bias) of conv1, conv2, dense1 and dense2, as Keras has them.
 
     """
-    return Lattice.of(np.asarray(_by_place(arrays).any(axis=(2, 3))))
+    return Lattice.of(np.asarray(by_place(arrays).any(axis=(2, 3))))
 
 
 def build_sampled(arrays: Mapping[str, Layer], lattice: Lattice) -> Callable[[Any], Any]:
@@ -58,8 +57,7 @@ def build_sampled(arrays: Mapping[str, Layer], lattice: Lattice) -> Callable[[An
     square = square.reshape(square.shape[0], square.shape[1], 1, wide)
     second = tf.constant(square.transpose(1, 2, 3, 0))
     second_bias = tf.constant(np.tile(bias2, POOL**2))
-    seen = _by_place(arrays)[list(rows.places)][:, list(columns.places)]
-    seen = seen.reshape(-1, dense1_bias.size)
+    seen = lattice.take(by_place(arrays)).reshape(-1, dense1_bias.size)
     step = POOL**2 * columns.step
 
     def infer(image: Any) -> Any:
@@ -76,14 +74,6 @@ def build_sampled(arrays: Mapping[str, Layer], lattice: Lattice) -> Callable[[An
         return tf.nn.sigmoid(tf.matmul(x, dense2) + dense2_bias)
 
     return infer
-
-
-def _by_place(arrays: Mapping[str, Layer]) -> NDArray[np.float32]:
-    """Return dense1's kernel as (rows, columns, channels, units) of pool2."""
-    side = INPUT_SIZE_WH[0]
-    for name in ("conv1", "conv2"):
-        side = (side - arrays[name][0].shape[0] + 1) // POOL
-    return arrays["dense1"][0].reshape(side, side, arrays["conv2"][1].size, -1)
 
 
 def _first_out(layer: Layer) -> Layer:
