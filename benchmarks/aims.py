@@ -10,6 +10,7 @@ from .names import (
     CUT,
     DENSE,
     FORMS,
+    MAIN,
     PLAIN,
     PLAIN_UNCOMPACTED,
 )
@@ -41,7 +42,7 @@ class Aim:
         return "met" if self.measured >= self.wanted else "not met"
 
 
-def aims(result: Result, threads: str = "1") -> list[Aim]:
+def aims(result: Result, threads: str = MAIN) -> list[Aim]:
     """Return every aim; all from one interleaved run with so many threads."""
     session = result["threads"].get(threads, {"sets": {}, "whole": {"notebook_times_ours": {}}})
     dense = session["sets"].get(DENSE, {})
@@ -59,15 +60,20 @@ def aims(result: Result, threads: str = "1") -> list[Aim]:
     ]
 
 
+def timed(entries: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the routes that were timed, without those that are missing or were refused."""
+    return {key: entry for key, entry in entries.items() if "ms" in entry}
+
+
 def best_peer(session: Result, sets: Sequence[str]) -> tuple[str, str, Mapping[str, Any]] | None:
     """Return the set, the name and the entry of the fastest route that isn't ours."""
-    timed = [
+    peers = [
         (name, key, entry)
         for name in sets
-        for key, entry in session["sets"].get(name, {}).items()
-        if "ms" in entry and not entry["ours"]
+        for key, entry in timed(session["sets"].get(name, {})).items()
+        if not entry["ours"]
     ]
-    return min(timed, key=lambda found: found[2]["times_ours"]["p50"], default=None)
+    return min(peers, key=lambda found: found[2]["times_ours"]["p50"], default=None)
 
 
 def _best(text: str, wanted: float, session: Result, sets: Sequence[str]) -> Aim:

@@ -12,7 +12,8 @@ from edge import Analyzer, decode, find_regions, read_picture
 from edge.preprocess import resize_into
 from edge.runtime import Classifier, default_threads
 
-from .conftest import MODELS, PICTURE
+from .common import PICTURE
+from .conftest import MODELS
 
 Measure = Callable[[Callable[[], object]], None]
 THREADS = sorted({1, 2, default_threads(), os.cpu_count() or 1})

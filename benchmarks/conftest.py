@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
+
+from .common import ROOT
+from .percentiles import PERCENTS, summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_benchmark.fixture import BenchmarkFixture
 
-ROOT = Path(__file__).resolve().parent.parent
-PICTURE = ROOT / "pictures" / "samples" / "malignant" / "ISIC_0000013.jpg"
-"""A dermoscopic JPEG of 1022 x 767."""
 MODELS = {
     variant: ROOT / "models" / f"lesion-{variant}.tflite"
     for variant in ("float32", "float16", "dynamic", "int8")
@@ -31,10 +29,8 @@ def measure(benchmark: BenchmarkFixture) -> Callable[[Callable[[], object]], Non
         benchmark(call)
         # None where benchmarks are disabled and the call ran once, as a test.
         if benchmark.stats is not None:
-            milliseconds = np.asarray(benchmark.stats.stats.data) * 1e3
-            for percent in (50, 95, 99):
-                benchmark.extra_info[f"p{percent}_ms"] = round(
-                    float(np.percentile(milliseconds, percent)), 3
-                )
+            figures = summary(benchmark.stats.stats.data)
+            for percent in PERCENTS:
+                benchmark.extra_info[f"p{percent}_ms"] = round(figures[f"p{percent}"], 3)
 
     return run

@@ -10,6 +10,8 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge.runtime import usable_cores
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -42,7 +44,7 @@ def machine(root: Path = Path("/")) -> dict[str, Any]:
         "cpu": fields.get("model name") or fields.get("CPU part") or platform.machine(),
         "board": board.strip("\0\n") if board else None,
         "flags": sorted(_FLAGS.intersection(flags)),
-        "cores": cores(),
+        "cores": usable_cores(),
         "memory_mb": int(memory[1]) >> 10 if memory else None,
         "architecture": platform.machine(),
         "system": platform.system(),
@@ -54,11 +56,6 @@ def slug(machine: Mapping[str, Any]) -> str:
     """Return the machine's board or processor as a name for a folder."""
     name = str(machine.get("board") or machine["cpu"]).lower()
     return re.sub(r"[^a-z0-9]+", "-", name).strip("-") or "unnamed"
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def vcgencmd() -> str | None:

@@ -18,11 +18,10 @@ import cv2
 from edge import Analyzer, PictureError
 from edge.sources import expand
 
+from .common import MODEL
+
 if TYPE_CHECKING:
     from edge import Analysis, Region
-
-ROOT = Path(__file__).resolve().parent.parent
-MODEL = ROOT / "models" / "lesion-int8.tflite"
 
 
 def overlap(one: Region, other: Region) -> float:

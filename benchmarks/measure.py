@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -17,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from edge.errors import LesionEdgeError
+from edge.runtime import usable_cores
 
 from . import environment, report
+from .common import ROOT, quiet_environment
 
-ROOT = Path(__file__).resolve().parent.parent
 SCHEMA = 1
 
 
@@ -89,8 +89,9 @@ def _session(
 ) -> dict[str, Any]:
     numbers = map(str, (threads, rounds, options.invokes))
     command = [sys.executable, "-m", "benchmarks.session", folder, *numbers, options.weights]
-    quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    result = subprocess.run(command, cwd=ROOT, env=quiet, check=True, stdout=subprocess.PIPE)
+    result = subprocess.run(
+        command, cwd=ROOT, env=quiet_environment(), check=True, stdout=subprocess.PIPE
+    )
     # Libraries print greetings too; the last line is ours.
     session: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
     return session
@@ -106,7 +107,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         "--dense", type=Path, help="a model.h5 with all channels live (default: random weights)"
     )
-    cores = environment.cores()
+    cores = usable_cores()
     parser.add_argument(
         "--threads", type=int, nargs="*", default=[cores], help=f"besides 1 (default: {cores})"
     )

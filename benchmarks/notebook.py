@@ -1,7 +1,9 @@
 """The notebook's pipeline as a script: ``python -m benchmarks.notebook PICTURE MODEL.h5``.
 
 Written from what the notebook does: the network built in Keras, ``load_weights``, ``imread``, its
-segmentation, ``cv2.resize`` to 500 x 500 and ``model.predict``.  Nothing is drawn or shown.
+segmentation, ``cv2.resize`` to 500 x 500 and ``model.predict``.  Nothing is drawn or shown.  The
+tests hold :mod:`edge.segmentation` against :func:`segment`, so it shares nothing with that: two
+colour conversions, the threshold of 50 that Otsu's method overrides, no special case.
 """
 
 from __future__ import annotations

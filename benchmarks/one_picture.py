@@ -18,10 +18,8 @@ import cv2
 from edge import Analyzer
 from edge.runtime import usable_cores
 
-ROOT = Path(__file__).resolve().parent.parent
-MODEL = ROOT / "models" / "lesion-int8.tflite"
-PICTURE = ROOT / "pictures" / "samples" / "malignant" / "ISIC_0000013.jpg"
-"""A dermoscopic JPEG of 1022 x 767."""
+from .common import MODEL, PICTURE
+
 SETTINGS = {
     "one thread": (1, False),
     "interpreter of two threads, nothing beside it": (2, False),

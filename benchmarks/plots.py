@@ -9,7 +9,8 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib import pyplot as plt
 
-from .names import COMPACT, CUT, DENSE, FORMS, GATHERED, NOTEBOOK, PLAIN_UNCOMPACTED, WINDOWS
+from .aims import timed
+from .names import COMPACT, CUT, DENSE, FORMS, GATHERED, MAIN, NOTEBOOK, PLAIN_UNCOMPACTED, WINDOWS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     Result = Mapping[str, Any]
 
-_MAIN = "1"
 _OURS, _PEER, _OTHER = "#c0392b", "#4a6fa5", "#8aa6c1"
 _LEAST_DELTA = 1e-8
 """What is drawn of an answer that is Keras' own, which a logarithmic axis has no place for."""
@@ -31,7 +31,7 @@ plt.rcParams.update({"axes.spines.right": False, "axes.axisbelow": True})
 
 def draw(result: Result, folder: Path) -> None:
     """Write every plot into a folder."""
-    session = result["threads"].get(_MAIN)
+    session = result["threads"].get(MAIN)
     if session is None:
         return
     _latency(session, [DENSE], "latency: dense network", folder / "latency-dense.png")
@@ -41,15 +41,11 @@ def draw(result: Result, folder: Path) -> None:
     _delta(session, [DENSE, *shipped], folder / "speed-and-answers.png")
 
 
-def _timed(session: Result, name: str) -> dict[str, Any]:
-    return {key: entry for key, entry in session["sets"][name].items() if "ms" in entry}
-
-
 def _latency(session: Result, sets: Sequence[str], title: str, path: Path) -> None:
     """Draw p50 as a dot, and a line from it to p95 and on to p99."""
     rows = sorted(
         ((entry["ms"], key, name, entry["ours"]) for name in sets
-         for key, entry in _timed(session, name).items()),
+         for key, entry in timed(session["sets"][name]).items()),
         key=lambda row: -row[0]["p50"],
     )  # fmt: skip
     figure, axes = plt.subplots(figsize=(7.5, 0.8 + 0.23 * len(rows)), layout="constrained")
@@ -137,7 +133,7 @@ def _delta(session: Result, sets: Sequence[str], path: Path) -> None:
 
 
 def _by_speed(session: Result, name: str) -> list[tuple[str, Any]]:
-    return sorted(_timed(session, name).items(), key=lambda item: item[1]["ms"]["p50"])
+    return sorted(timed(session["sets"][name]).items(), key=lambda item: item[1]["ms"]["p50"])
 
 
 def _point(entry: Mapping[str, Any]) -> tuple[float, float]:

@@ -12,7 +12,6 @@ import json
 import signal
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,15 +20,16 @@ from edge.modelfile import pack
 from edge.runtime import default_model_path, load_model_file
 
 from . import floor, weight_sets
+from .common import ROOT
 from .names import COMPACT
 from .peers import PEERS, MissingPeerError, litert, reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from .weight_sets import WeightSet
 
-ROOT = Path(__file__).resolve().parent.parent
 PICTURES, SETS = "pictures.npy", "sets.json"
 EDGE_MODEL = "edge.tflite"
 """The rewritten flatbuffer as a model file that ``edge.run`` takes."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .aims import aims
-from .names import COMPACT, DENSE, FORMS, NOTEBOOK, PLAIN, PLAIN_UNCOMPACTED, REWRITTEN
+from .aims import aims, timed
+from .names import COMPACT, DENSE, FORMS, MAIN, NOTEBOOK, PLAIN, PLAIN_UNCOMPACTED, REWRITTEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -23,8 +23,6 @@ _PIPELINES = {
     DENSE: "edge, dense weights",
     COMPACT: "edge, shipped weights",
 }
-_MAIN = "1"
-"""The threads of the run that all is judged on."""
 
 
 def to_markdown(result: Result, plots: Sequence[str]) -> str:
@@ -57,7 +55,7 @@ def to_markdown(result: Result, plots: Sequence[str]) -> str:
 
 def peak_rate(result: Result) -> float | None:
     """Return the machine's int8 peak with one thread, in billion multiply-adds a second."""
-    session = result["threads"].get(_MAIN)
+    session = result["threads"].get(MAIN)
     return session and _rate(result["peak_multiply_adds"], session["peak"])
 
 
@@ -76,7 +74,7 @@ def _warning(result: Result) -> str:
 
 def _aims(result: Result) -> str:
     rows = []
-    for aim in aims(result, _MAIN):
+    for aim in aims(result, MAIN):
         measured = "" if aim.measured is None else f"{aim.measured:.2f}"
         spread = "" if aim.spread is None else f"{aim.spread[0]:.2f} to {aim.spread[1]:.2f}"
         wanted = f"{aim.wanted:g}"
@@ -88,7 +86,7 @@ def _aims(result: Result) -> str:
 def _sets(result: Result) -> Iterable[str]:
     sessions = result["threads"]
     for name, made in result["sets"].items():
-        entries = sessions.get(_MAIN, {"sets": {}})["sets"].get(name, {})
+        entries = sessions.get(MAIN, {"sets": {}})["sets"].get(name, {})
         channels = " + ".join(map(str, made["channels"]))
         side, places = made["side"], made.get("places")
         batch = f"{made['batch']} windows of" if made.get("batch", 1) > 1 else "picture"
@@ -103,10 +101,9 @@ def _sets(result: Result) -> Iterable[str]:
 
 
 def _routes(result: Result, made: Mapping[str, Any], entries: Mapping[str, Any]) -> str:
-    timed = {key: entry for key, entry in entries.items() if "ms" in entry}
     peak = peak_rate(result)
     rows = []
-    for key, entry in sorted(timed.items(), key=lambda item: item[1]["ms"]["p50"]):
+    for key, entry in sorted(timed(entries).items(), key=lambda item: item[1]["ms"]["p50"]):
         ms, first, times = entry["ms"], entry["first_ms"], entry["times_ours"]
         versions = {entry["versions"][package] for package in list(entry["versions"])[:1]}
         share = (_rate(cost(made, key), entry) / peak) if peak else 0
@@ -141,7 +138,7 @@ def _untimed(entries: Mapping[str, Any]) -> str:
 
 def _whole(result: Result) -> str:
     """Warm and cold, the notebook's beside ours."""
-    session = result["threads"].get(_MAIN)
+    session = result["threads"].get(MAIN)
     if session is None:
         return ""
     warm, cold = session["whole"], result["cold"]
@@ -176,8 +173,7 @@ def _threads(result: Result) -> str:
     rows = []
     for threads, session in result["threads"].items():
         for name, entries in session["sets"].items():
-            timed = [(key, entry) for key, entry in entries.items() if "ms" in entry]
-            peers = [pair for pair in timed if not pair[1]["ours"]]
+            peers = [pair for pair in timed(entries).items() if not pair[1]["ours"]]
             best = min(peers, key=lambda pair: pair[1]["ms"]["p50"], default=("", None))
             ours = entries.get(REWRITTEN, {})
             plain = entries.get(PLAIN, {})

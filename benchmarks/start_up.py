@@ -10,17 +10,14 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from edge.modelfile import unpack
 
-ROOT = Path(__file__).resolve().parent.parent
-MODEL = ROOT / "models" / "lesion-int8.tflite"
-PICTURE = ROOT / "pictures" / "samples" / "malignant" / "ISIC_0000013.jpg"
+from .common import MODEL, PICTURE, timed_process
+
 BARE = """
 import sys
 import cv2
@@ -30,13 +27,6 @@ interpreter = Interpreter(model_path=sys.argv[1], num_threads=int(sys.argv[2]))
 interpreter.allocate_tensors()
 interpreter.invoke()
 """
-
-
-def timed(command: list[str], environment: dict[str, str]) -> float:
-    """Return how long a process takes, in seconds."""
-    started = time.perf_counter()
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, env=environment)
-    return time.perf_counter() - started
 
 
 def main() -> None:
@@ -58,10 +48,10 @@ def main() -> None:
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
         taken: dict[str, list[float]] = {name: [] for name in commands}
         for command in commands.values():
-            timed(command, environment)  # bytecode and disk caches warm for both
+            timed_process(command, environment)  # bytecode and disk caches warm for both
         for _ in range(options.rounds):
             for name, command in commands.items():
-                taken[name].append(timed(command, environment))
+                taken[name].append(timed_process(command, environment))
     for name, seconds in taken.items():
         median, least = statistics.median(seconds) * 1e3, min(seconds) * 1e3
         print(f"{name}: median {median:.0f} ms, min {least:.0f} ms")

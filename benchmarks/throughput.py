@@ -25,7 +25,8 @@ from edge import Analyzer
 from edge.runtime import default_threads
 from edge.sources import expand
 
-ROOT = Path(__file__).resolve().parent.parent
+from .common import ROOT
+
 PICTURES = ROOT / "pictures" / "samples"
 """Of a dermoscope's size.  On thumbnails of 256 x 256, Python's own share is larger."""
 EARLY = 50

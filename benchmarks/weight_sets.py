@@ -7,17 +7,20 @@ too that its dense1 doesn't look at, as one picture (:func:`gathered`) or as man
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from convert.document import RESIZE
 from convert.errors import UsageError
 from convert.network import LAYERS
 from convert.pictures import SHIPPED, load_set, resized
 from convert.pixels import PixelContract
-from convert.rewrite import compact, find_lattice
+from convert.rewrite import build_compacted, by_place, compact, find_lattice
+from convert.rewrite.lattice import POOL, Window
 from convert.weights import read_weights
 
 from .names import COMPACT, DENSE, GATHERED, WINDOWS
@@ -35,11 +38,10 @@ if TYPE_CHECKING:
 
 LABELS = ("benign", "malignant")
 _SEED = 20260101
-_KERNEL, _POOL = 4, 2
-_STEP = _POOL**2
+_KERNEL = 4
+_STEP = POOL**2
 """How many pixels lie between one place of pool2 and the next."""
-_WINDOW = 13
-"""Pixels of a window, in a row or column, from which one place of pool2 is computed."""
+_WINDOW = Window.of((_KERNEL, _KERNEL), (_KERNEL, _KERNEL))
 _BLOCK = 16
 """Pixels of a block, which holds a window: the next multiple of the step."""
 
@@ -61,8 +63,6 @@ class WeightSet:
 
 def pictures(folder: str) -> list[NDArray[np.uint8]]:
     """Return the project's pictures of one folder, resized as the edge does."""
-    from convert.document import RESIZE
-
     return [resized(picture, RESIZE) for picture in load_set(SHIPPED / folder, LABELS)]
 
 
@@ -114,7 +114,7 @@ def gathered(network: Network, lattice: Lattice) -> Network:
     side by side the lattice's places are every fourth of every fourth row of pool2.  Dense1's
     weights go there; what lies between mixes two blocks and is weighed by 0.
     """
-    bias, seen = network.arrays["dense1"][1], _seen(network, lattice)
+    bias, seen = network.arrays["dense1"][1], lattice.take(by_place(network.arrays))
     side = _BLOCK * lattice.rows.count
     spread = np.zeros((pool2_side(side),) * 2 + seen.shape[2:], np.float32)
     step = _BLOCK // _STEP
@@ -146,10 +146,11 @@ def windows(network: Network, lattice: Lattice) -> Network:
 
     Each window gives one place of pool2, and nothing else is computed.
     """
-    bias, seen = network.arrays["dense1"][1], _seen(network, lattice)
+    bias, seen = network.arrays["dense1"][1], lattice.take(by_place(network.arrays))
     arrays = {**network.arrays, "dense1": (seen.reshape(-1, bias.size), bias)}
     images = [cut_windows(image, lattice) for image in network.calibration]
-    return Network(arrays, images, _WINDOW, lattice.rows.count * lattice.columns.count)
+    side = _WINDOW.pixels_hw[0]
+    return Network(arrays, images, side, lattice.rows.count * lattice.columns.count)
 
 
 def cut_windows(image: NDArray[np.uint8], lattice: Lattice) -> NDArray[np.uint8]:
@@ -168,16 +169,8 @@ def cut_windows(image: NDArray[np.uint8], lattice: Lattice) -> NDArray[np.uint8]
         for row in lattice.rows.places
         for column in lattice.columns.places
     ]
-    return np.stack([image[y : y + _WINDOW, x : x + _WINDOW] for y, x in corners])
-
-
-def _seen(network: Network, lattice: Lattice) -> NDArray[np.float32]:
-    """Return dense1's kernel at the lattice's places: (rows, columns, channels, units)."""
-    kernel, bias = network.arrays["dense1"]
-    channels = network.channels()[1]
-    by_place = kernel.reshape(pool2_side(network.side), -1, channels, bias.size)
-    seen: NDArray[np.float32] = by_place[list(lattice.rows.places)][:, list(lattice.columns.places)]
-    return seen
+    height, width = _WINDOW.pixels_hw
+    return np.stack([image[y : y + height, x : x + width] for y, x in corners])
 
 
 def pool2_side(side: int) -> int:
@@ -186,7 +179,7 @@ def pool2_side(side: int) -> int:
 
 
 def _pooled(side: int) -> int:
-    return (side - _KERNEL + 1) // _POOL
+    return (side - _KERNEL + 1) // POOL
 
 
 def multiply_adds(network: Network) -> int:
@@ -201,16 +194,14 @@ def multiply_adds(network: Network) -> int:
 def lattice_multiply_adds(network: Network, lattice: Lattice) -> int:
     """Return what the lattice's places alone cost: each is computed from a window of its own."""
     first, second, third = network.channels()
-    pooled = _POOL + _KERNEL - 1
-    window = (_POOL * pooled) ** 2 * _KERNEL**2 * 3 * first
-    window += _POOL**2 * _KERNEL**2 * first * second
+    pooled = math.prod(_WINDOW.pooled_hw)
+    window = POOL**2 * pooled * _KERNEL**2 * 3 * first
+    window += POOL**2 * _KERNEL**2 * first * second
     return lattice.rows.count * lattice.columns.count * (window + second * third) + third
 
 
 def reference(network: Network, images: Sequence[NDArray[np.uint8]]) -> list[float]:
     """Return P(malignant) of pictures by Keras, called directly."""
-    from convert.rewrite import build_compacted
-
     model = build_compacted(network.arrays, (network.side, network.side))
     inputs = (image[None].astype(np.float32) for image in images)
     return [float(model(each, training=False)[0, 0]) for each in inputs]

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge import Analyzer
 
 from . import notebook
+from .common import PICTURE, ROOT, quiet_environment, timed_process
 from .names import CUT, NOTEBOOK
 from .percentiles import ratio, summary
 from .prepare import EDGE_MODEL, SETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-PICTURE = ROOT / "pictures" / "samples" / "malignant" / "ISIC_0000013.jpg"
-"""A dermoscopic JPEG of 1022 x 767."""
 _LAUNCHER = """
 import resource, subprocess, sys
 subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -81,7 +78,7 @@ def cold(folder: Path, weights: Path, rounds: int) -> dict[str, Any]:
     for number in range(rounds + 1):
         for name, command in commands.items():
             if number:
-                taken[name].append([_process([sys.executable, *command])])
+                taken[name].append([timed_process([sys.executable, *command], quiet_environment())])
             else:  # the first fills the disk cache and writes bytecode, for all alike
                 peak[name] = _peak_kb(command)
     return {
@@ -111,26 +108,13 @@ def _notebook_times(taken: dict[str, list[list[float]]]) -> dict[str, dict[str, 
     return {name: ratio(taken[NOTEBOOK], turns) for name, turns in ours.items()}
 
 
-def _process(command: Sequence[str]) -> float:
-    """Return how long a process takes, in seconds."""
-    started = time.perf_counter()
-    subprocess.run(
-        command,
-        cwd=ROOT,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        check=True,
-    )
-    return time.perf_counter() - started
-
-
 def _peak_kb(arguments: Sequence[str]) -> int:
     """Return the peak memory of a Python process, started by a small one.
 
     A process' ``ru_maxrss`` starts at the memory of the one that it was forked from.
     """
     command = [sys.executable, "-S", "-c", _LAUNCHER, sys.executable, *arguments]
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True)
+    result = subprocess.run(
+        command, cwd=ROOT, env=quiet_environment(), capture_output=True, check=True
+    )
     return int(result.stdout)

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.fast import overlap
 from edge import Analyzer, annotate, decode, picture, read_picture
 
 from .conftest import run_module
@@ -21,8 +22,6 @@ from .test_picture import exif, jpeg
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge import Region
-
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -31,14 +30,6 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("fast") / "large.jpg"
     path.write_bytes(jpeg(np.asarray(image, np.uint8)))
     return path
-
-
-def overlap(one: Region, other: Region) -> float:
-    """Return the intersection of two boxes over their union."""
-    across = min(one.x + one.width, other.x + other.width) - max(one.x, other.x)
-    down = min(one.y + one.height, other.y + other.height) - max(one.y, other.y)
-    both = max(0, across) * max(0, down)
-    return both / (one.width * one.height + other.width * other.height - both)
 
 
 def test_unless_asked_for_a_picture_is_decoded_whole(large: Path) -> None:

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from benchmarks.notebook import Box
 
-def boxes(image_bgr: NDArray[np.uint8]) -> list[notebook.Box]:
+
+def boxes(image_bgr: NDArray[np.uint8]) -> list[Box]:
     return sorted((r.x, r.y, r.width, r.height) for r in find_regions(image_bgr))
 
 

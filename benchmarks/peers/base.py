@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+
+from convert.rewrite import by_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -16,12 +19,20 @@ if TYPE_CHECKING:
 
     Arrays = Mapping[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
 
+ARM = platform.machine() in ("aarch64", "armv7l")
+"""Whether this is an Arm processor."""
 MAX_DELTA = 0.05
 """A peer that is further than this from Keras' probability on any picture is not timed."""
 
 
 class MissingPeerError(Exception):
     """The peer can't run here, and why: reported, not a failure."""
+
+
+def not_installed(package: str, error: ImportError) -> MissingPeerError:
+    """Return the error for a package that can't be imported, with what to do."""
+    message = f"{package} is not installed ({error}): pip install '.[bench-peers]'"
+    return MissingPeerError(message)
 
 
 def reason(error: Exception) -> str:
@@ -135,7 +146,5 @@ def dense_for_planar(network: Network) -> NDArray[np.float32]:
     kernel = network.arrays["dense1"][0]
     if network.batch > 1:  # one place a window, so the channels are last in any order
         return kernel
-    channels = network.channels()[1]
-    side = round((kernel.shape[0] / channels) ** 0.5)
-    by_place = kernel.reshape(side, side, channels, -1)
-    return np.ascontiguousarray(by_place.transpose(2, 0, 1, 3).reshape(kernel.shape))
+    planes = by_place(network.arrays).transpose(2, 0, 1, 3)
+    return np.ascontiguousarray(planes).reshape(kernel.shape)

@@ -6,14 +6,13 @@ XNNPACK is the interpreter's default; there is nothing else to set but threads.
 
 from __future__ import annotations
 
-import platform
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from benchmarks.names import PLAIN, REWRITTEN
 
-from .base import Peer, batched
+from .base import ARM, Peer, batched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +29,6 @@ FILES = {
     "float16": "float16.tflite",
     "dynamic": "dynamic.tflite",
 }
-_TUNE_FOR = "arm" if platform.machine() in ("aarch64", "armv7l") else "x86"
 
 
 def make(network: Network, folder: Path) -> None:
@@ -53,7 +51,7 @@ def make(network: Network, folder: Path) -> None:
     for variant in ("float16", "dynamic"):
         (folder / FILES[variant]).write_bytes(quantise(float32, variant))
     if size_wh == INPUT_SIZE_WH:
-        (folder / FILES["rewritten"]).write_bytes(rewrite(int8, tune_for=_TUNE_FOR))
+        (folder / FILES["rewritten"]).write_bytes(rewrite(int8, tune_for="arm" if ARM else "x86"))
 
 
 def windowed(network: Network) -> Callable[[Any], Any]:

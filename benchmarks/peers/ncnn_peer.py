@@ -10,12 +10,11 @@ The head stays in float32, as in ours.
 
 from __future__ import annotations
 
-import platform
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .base import MissingPeerError, Peer, dense_for_planar, require_picture
+from .base import ARM, MissingPeerError, Peer, dense_for_planar, not_installed, require_picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
 _INT8_TAG = 0x000D4B38  # before int8 weights in a weights file
 _INT8_MAX = 127.0
-_ARM = platform.machine() in ("aarch64", "armv7l")
 
 
 def _write(network: Network, folder: Path, scales: dict[str, float] | None) -> None:
@@ -111,14 +109,13 @@ def _load(folder: Path, name: str, threads: int, *, half: bool) -> Any:
     try:
         import ncnn
     except ImportError as error:
-        message = f"ncnn is not installed ({error}): pip install '.[bench-peers]'"
-        raise MissingPeerError(message) from error
+        raise not_installed("ncnn", error) from error
     net = ncnn.Net()
     net.opt.num_threads = threads
     for option in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic"):
-        setattr(net.opt, option, half and _ARM)
+        setattr(net.opt, option, half and ARM)
     for option in ("use_bf16_packed", "use_bf16_storage"):
-        setattr(net.opt, option, half and not _ARM)
+        setattr(net.opt, option, half and not ARM)
     if net.load_param(str(folder / f"{name}.param")) or net.load_model(str(folder / f"{name}.bin")):
         message = f"ncnn doesn't load {name}"
         raise MissingPeerError(message)

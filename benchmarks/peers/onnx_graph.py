@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .base import MissingPeerError, dense_for_planar
+from .base import dense_for_planar, not_installed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,8 +26,7 @@ def make(network: Network, folder: Path) -> None:
         import onnx
         from onnx import TensorProto, helper, numpy_helper
     except ImportError as error:
-        message = "onnx is not installed: pip install '.[bench-peers]'"
-        raise MissingPeerError(message) from error
+        raise not_installed("onnx", error) from error
 
     weights = {}
     for name, (kernel, bias) in network.arrays.items():

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import onnx_graph
-from .base import MissingPeerError, Peer, planar
+from .base import Peer, not_installed, planar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +42,7 @@ def _make_int8(network: Network, folder: Path) -> None:
         from onnxruntime.quantization.calibrate import CalibrationDataReader
         from onnxruntime.quantization.shape_inference import quant_pre_process
     except ImportError as error:
-        raise MissingPeerError(_missing(error)) from error
+        raise not_installed("onnxruntime", error) from error
     CalibrationDataReader.register(_Reader)
     prepared = folder / "prepared.onnx"
     # Every shape is static, so its symbolic inference, which needs sympy, has nothing to find.
@@ -80,7 +80,7 @@ def _opener(name: str) -> Callable[[Path, int], _Bound]:
         try:
             import onnxruntime
         except ImportError as error:
-            raise MissingPeerError(_missing(error)) from error
+            raise not_installed("onnxruntime", error) from error
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -89,10 +89,6 @@ def _opener(name: str) -> Callable[[Path, int], _Bound]:
         return _Bound(onnxruntime.InferenceSession(folder / name, options, providers=providers))
 
     return load
-
-
-def _missing(error: ImportError) -> str:
-    return f"onnxruntime is not installed ({error}): pip install '.[bench-peers]'"
 
 
 _PACKAGES = ("onnxruntime",)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import onnx_graph
-from .base import MissingPeerError, Peer, batched, planar
+from .base import MissingPeerError, Peer, batched, not_installed, planar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,8 +32,7 @@ def _import() -> Any:
     try:
         import openvino
     except ImportError as error:
-        message = f"openvino is not installed ({error}): pip install '.[bench-peers]'"
-        raise MissingPeerError(message) from error
+        raise not_installed("openvino", error) from error
     return openvino
 
 
@@ -53,8 +52,7 @@ def _make_int8(network: Network, folder: Path) -> None:
         import nncf
         from nncf.quantization.range_estimator import RangeEstimatorParametersSet
     except ImportError as error:
-        message = f"nncf is not installed ({error}): pip install '.[bench-peers]'"
-        raise MissingPeerError(message) from error
+        raise not_installed("nncf", error) from error
     model = nncf.quantize(
         openvino.Core().read_model(folder / _FLOAT),
         nncf.Dataset(network.calibration, planar),

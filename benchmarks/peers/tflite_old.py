@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmarks.common import ROOT
+
 from . import litert
 from .base import MissingPeerError, Peer
 
@@ -22,14 +24,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_ROOT = Path(__file__).resolve().parents[2]
 _WORKER = Path(__file__).with_name("tflite_old_worker.py")
 
 
 def python() -> Path:
     """Return the interpreter of the environment that ``make test`` makes, or that is named."""
     named = os.environ.get("TFLITE_RUNTIME_PYTHON")
-    return Path(named) if named else _ROOT / ".venv-tflite-runtime" / "bin" / "python"
+    return Path(named) if named else ROOT / ".venv-tflite-runtime" / "bin" / "python"
 
 
 class WorkerRoute:
@@ -74,12 +75,6 @@ class WorkerRoute:
             raise MissingPeerError(message)
         reply: dict[str, Any] = json.loads(line)
         return reply
-
-    def close(self) -> None:
-        """End the worker."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
 
 
 def _opener(kind: str) -> Callable[[Path, int], WorkerRoute]:
