@@ -35,7 +35,7 @@ DECLARED = "lesion_edge"
 _MAX_NAMES = 4096
 _MAX_ATTRIBUTE_BYTES = 1 << 20
 _MAX_DEPTH = 8
-_MAX_PROCESS_BYTES = 4 << 30
+_MAX_PROCESS_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,11 @@
 Research and education only, not a diagnosis.
 """
 
+from . import limits as _limits
+
+if _limits.is_command():
+    _limits.limit_opencv()  # before the imports below load OpenCV
+
 from .analysis import Analysis, Timings
 from .analyzer import Analyzer, read_picture
 from .annotate import annotate

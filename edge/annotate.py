@@ -18,7 +18,7 @@ from .files import write_atomically
 from .picture import printable
 
 _RED, _WHITE, _DARK, _GRAY = (0, 0, 255), (255, 255, 255), (40, 40, 40), (190, 190, 190)
-_MIN_SIDE = 480
+_MIN_SIDE, _MAX_SIDE = 480, 16_000
 _JPEG_QUALITY = 92
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
@@ -27,7 +27,9 @@ def annotate(image_bgr: NDArray[np.uint8], analysis: Analysis) -> NDArray[np.uin
     """Return an annotated copy: boxes in red, and a caption above that fits the width.
 
     A small picture is enlarged until its longer side has 480 pixels, so that the caption can be
-    read; lines and letters grow with a large one.
+    read; lines and letters grow with a large one.  One whose longer side is over 16,000 pixels is
+    made smaller: a strip of a million by one would need gigabytes for its caption, and a JPEG
+    can't hold it.
 
     Args:
         image_bgr: (height, width, 3) uint8, BGR, the picture that was analysed, or a smaller
@@ -35,10 +37,9 @@ def annotate(image_bgr: NDArray[np.uint8], analysis: Analysis) -> NDArray[np.uin
         analysis: its analysis.
 
     """
-    zoom = max(1, -(-_MIN_SIDE // max(image_bgr.shape[:2])))
-    canvas = cv2.resize(image_bgr, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_NEAREST)
+    canvas = _fit(image_bgr)
     thickness = max(2, round(max(canvas.shape[:2]) / 400))
-    # Exactly ``zoom``, unless the picture was decoded at reduced scale.
+    # How much larger or smaller than the whole picture the canvas is along each side.
     across, down = (canvas.shape[1 - axis] / analysis.size_wh[axis] for axis in (0, 1))
     for region in analysis.regions:
         corner = (round(region.x * across), round(region.y * down))
@@ -58,6 +59,17 @@ def annotate(image_bgr: NDArray[np.uint8], analysis: Analysis) -> NDArray[np.uin
     framed = np.full((canvas.shape[0], width, 3), _DARK, np.uint8)
     framed[:, : canvas.shape[1]] = canvas
     return np.vstack((caption, framed))
+
+
+def _fit(image_bgr: NDArray[np.uint8]) -> cv2.typing.MatLike:
+    """Return a copy whose longer side has 480 to 16,000 pixels, the same size where it can."""
+    height, width = image_bgr.shape[:2]
+    longer = max(height, width)
+    if longer > _MAX_SIDE:
+        size_wh = [max(1, side * _MAX_SIDE // longer) for side in (width, height)]
+        return cv2.resize(image_bgr, size_wh, interpolation=cv2.INTER_AREA)
+    zoom = max(1, -(-_MIN_SIDE // longer))
+    return cv2.resize(image_bgr, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_NEAREST)
 
 
 def _draw_caption(
@@ -82,11 +94,16 @@ def save_annotated(path: str, image_bgr: NDArray[np.uint8], analysis: Analysis) 
         OutputError: it could not be written; what was there before is still there.
 
     """
-    _, encoded = cv2.imencode(
-        ".jpg", annotate(image_bgr, analysis), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-    )
     try:
-        write_atomically(path, encoded.tobytes())
+        _, encoded = cv2.imencode(
+            ".jpg", annotate(image_bgr, analysis), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+        )
+        data = encoded.tobytes()
+    except (MemoryError, cv2.error) as error:
+        message = f"{printable(path)}: can't be drawn: {' '.join(str(error).split())}"
+        raise OutputError(message) from error
+    try:
+        write_atomically(path, data)
     except OSError as error:
         message = f"{printable(path)}: can't be written: {error.strerror or error}"
         raise OutputError(message) from error
