@@ -37,8 +37,22 @@ def annotate(image_bgr: NDArray[np.uint8], analysis: Analysis) -> NDArray[np.uin
         analysis: its analysis.
 
     """
-    canvas = _fit(image_bgr)
-    thickness = max(2, round(max(canvas.shape[:2]) / 400))
+    fitted = _fit(image_bgr)
+    height, width = fitted.shape[:2]
+    count = len(analysis.regions)
+    found = "no region found" if count == 0 else f"{count} region{'s' if count > 1 else ''}"
+    lines = (
+        (f"{analysis.label}  p={analysis.probability:.3f}  {found}", _WHITE, 1.0),
+        (NOTICE, _GRAY, 0.62),
+    )
+    # A narrow picture is set on a canvas that is wide enough for its caption.
+    caption = _draw_caption(lines, max(width, _MIN_SIDE))
+    framed = np.full((len(caption) + height, caption.shape[1], 3), _DARK, np.uint8)
+    framed[: len(caption)] = caption
+    # A view: the picture is copied once, however large it is.
+    canvas = framed[len(caption) :, :width]
+    canvas[:] = fitted
+    thickness = max(2, round(max(height, width) / 400))
     # How much larger or smaller than the whole picture the canvas is along each side.
     across, down = (canvas.shape[1 - axis] / analysis.size_wh[axis] for axis in (0, 1))
     for region in analysis.regions:
@@ -47,28 +61,19 @@ def annotate(image_bgr: NDArray[np.uint8], analysis: Analysis) -> NDArray[np.uin
             round((region.x + region.width) * across), round((region.y + region.height) * down),
         )  # fmt: skip
         cv2.rectangle(canvas, corner, opposite, _RED, thickness)
-    count = len(analysis.regions)
-    found = "no region found" if count == 0 else f"{count} region{'s' if count > 1 else ''}"
-    lines = (
-        (f"{analysis.label}  p={analysis.probability:.3f}  {found}", _WHITE, 1.0),
-        (NOTICE, _GRAY, 0.62),
-    )
-    # A narrow picture is set on a canvas that is wide enough for its caption.
-    width = max(canvas.shape[1], _MIN_SIDE)
-    caption = _draw_caption(lines, width)
-    framed = np.full((canvas.shape[0], width, 3), _DARK, np.uint8)
-    framed[:, : canvas.shape[1]] = canvas
-    return np.vstack((caption, framed))
+    return framed
 
 
 def _fit(image_bgr: NDArray[np.uint8]) -> cv2.typing.MatLike:
-    """Return a copy whose longer side has 480 to 16,000 pixels, the same size where it can."""
+    """Return the picture, or a copy of another size, whose longer side has 480 to 16,000 pixels."""
     height, width = image_bgr.shape[:2]
     longer = max(height, width)
     if longer > _MAX_SIDE:
         size_wh = [max(1, side * _MAX_SIDE // longer) for side in (width, height)]
         return cv2.resize(image_bgr, size_wh, interpolation=cv2.INTER_AREA)
-    zoom = max(1, -(-_MIN_SIDE // longer))
+    zoom = -(-_MIN_SIDE // longer)
+    if zoom == 1:
+        return image_bgr
     return cv2.resize(image_bgr, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_NEAREST)
 
 

@@ -18,6 +18,7 @@ np = pytest.importorskip("numpy")
 h5py = pytest.importorskip("h5py")
 keras = pytest.importorskip("keras")
 
+from convert import weights_h5  # noqa: E402
 from convert.errors import ConvertError, WeightsError  # noqa: E402
 from convert.network import LAYERS, build_network  # noqa: E402
 from convert.weights import apply_weights, kind_of, read_weights, write_weights  # noqa: E402
@@ -384,6 +385,40 @@ def test_a_library_that_never_ends_is_an_error(
     monkeypatch.setattr("convert.weights._PARSE_TIMEOUT_S", 0.3)
     with pytest.raises(WeightsError, match="can't be read in"):
         read_weights(kept.legacy)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_a_library_that_goes_round_for_ever_is_ended_by_its_processor_time(
+    kept: Kept,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With no second left for it, so that the test needs none."""
+    code = (
+        "import itertools; from convert import weights_h5; weights_h5.MAX_PARSE_S = 0; "
+        "weights_h5.h5py.File = lambda *_: all(map(int, itertools.repeat(1))); "
+        "weights_h5.parse_stdin()"
+    )
+    endless = tmp_path / "python"
+    endless.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "{code}"\n')
+    endless.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(endless))
+    with pytest.raises(WeightsError, match=r"can't be read in 4 s; fetch it again"):
+        read_weights(kept.legacy)
+
+
+def test_the_process_that_reads_is_limited_in_memory_and_time(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    resource = pytest.importorskip("resource")
+    limits: dict[int, tuple[int, int]] = {}
+    monkeypatch.setattr(resource, "setrlimit", limits.__setitem__)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(kept.legacy.read_bytes())))
+    weights_h5.parse_stdin()
+    assert b"declared" in capsysbinary.readouterr().out[:100]
+    assert limits[resource.RLIMIT_AS] == (1 << 30, 1 << 30)
+    used = time.process_time()
+    assert limits[resource.RLIMIT_CPU][0] <= used + weights_h5.MAX_PARSE_S + 1
 
 
 def test_the_hash_tells_what_h5py_does_not(kept: Kept, tmp_path: Path) -> None:
