@@ -100,9 +100,12 @@ def save_annotated(path: str, image_bgr: NDArray[np.uint8], analysis: Analysis) 
 
     """
     try:
-        _, encoded = cv2.imencode(
+        done, encoded = cv2.imencode(
             ".jpg", annotate(image_bgr, analysis), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
         )
+        if not done:  # it doesn't say why
+            message = f"{printable(path)}: can't be made a JPEG"
+            raise OutputError(message)
         data = encoded.tobytes()
     except (MemoryError, cv2.error) as error:
         message = f"{printable(path)}: can't be drawn: {' '.join(str(error).split())}"

@@ -179,9 +179,11 @@ def within_memory(name: str) -> Iterator[None]:
         message = f"{name}: too large for the memory that is free"
         raise PictureError(message) from error
     except cv2.error as error:
-        reason = "too large for the memory that is free"
-        if error.code != cv2.Error.StsNoMem:
-            reason = f"OpenCV can't work on it: {' '.join(str(error.err or error).split())}"
+        # Not error.code and error.err, which are the class's: those of the last error anywhere.
+        text = " ".join(str(error).split())
+        reason = f"OpenCV can't work on it: {text}"
+        if f"({cv2.Error.StsNoMem}:" in text:
+            reason = "too large for the memory that is free"
         message = f"{name}: {reason}"
         raise PictureError(message) from error
 

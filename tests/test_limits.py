@@ -126,6 +126,11 @@ def test_what_opencv_cant_work_on_is_an_error_of_ours(
             pytest.raises(OutputError, match=r"out\.jpg: can't be drawn: no"),
         ):
             save_annotated(str(tmp_path / "out.jpg"), scene, analysis)
+    with (
+        mock.patch.object(cv2, "imencode", return_value=(False, ())),
+        pytest.raises(OutputError, match=r"out\.jpg: can't be made a JPEG"),
+    ):
+        save_annotated(str(tmp_path / "out.jpg"), scene, analysis)
     assert list(tmp_path.iterdir()) == []
 
 
