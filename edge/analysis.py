@@ -49,7 +49,7 @@ class Analysis:
             "label": self.label,
             "probability": self.probability,
             "threshold": self.threshold,
-            "regions": [asdict(region) for region in self.regions],
+            "regions": [region.to_dict() for region in self.regions],
             "timings_ms": {step: round(ms, 3) for step, ms in asdict(self.timings_ms).items()},
             "warnings": list(self.warnings),
         }

@@ -45,6 +45,11 @@ _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 _JPEG_STANDALONE = (0x01, *range(0xD0, 0xD9))
 _JPEG_START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_JPEG_ARITHMETIC = 0xC9
+# Huffman codes have a bit at least for each block of 8 x 8 (T.81, F.1.2.1 and G.1.2.1), and the
+# component that is sampled most has a block for every 64 pixels, in odd samplings for every 256.
+# A decoder fills what is missing: half a kilobyte could cost a second and 200 MB.
+_JPEG_PIXELS_PER_BYTE = 256 * 8
 # All of them turn the picture upright by EXIF.
 _DECODE_FLAGS = {
     1: cv2.IMREAD_COLOR,
@@ -233,6 +238,12 @@ def _read_jpeg_size(data: bytes, name: str) -> tuple[int, int]:
             raise PictureError(message)
         if marker in _JPEG_START_OF_FRAME:
             height, width = struct.unpack_from(">2H", data, position + 5)
+            if marker < _JPEG_ARITHMETIC and len(data) * _JPEG_PIXELS_PER_BYTE < width * height:
+                message = (
+                    f"{name}: damaged or cut short: {len(data)} bytes can't hold the "
+                    f"{width} x {height} pixels that its header says"
+                )
+                raise PictureError(message)
             if scans * width * height > MAX_SCANNED_PIXELS:
                 message = (
                     f"{name}: a JPEG of {width} x {height} in {scans} scans would take too long to "

@@ -26,6 +26,13 @@ class Region:
     area: float
     """The contour's area in square pixels (Green's formula, ``cv2.contourArea``)."""
 
+    def to_dict(self) -> dict[str, float]:
+        """Return the region as plain JSON types."""
+        # Not asdict(), which takes seconds for the 300,000 regions that 64 megapixels can hold.
+        return {
+            "x": self.x, "y": self.y, "width": self.width, "height": self.height, "area": self.area,
+        }  # fmt: skip
+
 
 def find_regions(image_bgr: NDArray[np.uint8], *, min_area: float = MIN_AREA) -> tuple[Region, ...]:
     """Find dark regions: gray, Gaussian blur 5 x 5, Otsu's threshold, external contours.

@@ -154,9 +154,10 @@ def test_without_a_further_thread_the_two_calls_still_run(monkeypatch: pytest.Mo
     assert side_by_side(lambda: 1, lambda: 2) == (1, 2)
 
 
-def with_size(data: bytes, width: int, height: int) -> bytes:
+def with_size(data: bytes, width: int, height: int, marker: bytes = b"\xff\xc2") -> bytes:
+    """Return a JPEG whose header claims another size; 0xC2 is a progressive one's."""
     changed = bytearray(data)
-    frame = data.index(b"\xff\xc2")  # progressive
+    frame = data.index(marker)
     changed[frame + 5 : frame + 9] = struct.pack(">2H", height, width)
     return bytes(changed)
 
@@ -164,9 +165,12 @@ def with_size(data: bytes, width: int, height: int) -> bytes:
 def test_fault_09_scans_times_pixels_are_bounded_before_decoding(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A kilobyte that asks for 30 passes over 64 megapixels, and for 10 over as many."""
-    small = cv2.imencode(".jpg", np.zeros((16, 16, 3), np.uint8), [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])
-    data = with_size(small[1].tobytes(), 8000, 8000)
+    """A small file that asks for 30 passes over 64 megapixels; as many over fewer are taken."""
+    blank = np.zeros((500, 500, 3), np.uint8)
+    small = cv2.imencode(".jpg", blank, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
+    data = with_size(small, 8000, 8000)
+    # As large as a picture of that size has to be.
+    data = data[:2] + (b"\xff\xfe\xff\xff" + bytes(65533)) + data[2:]
     last = data.rindex(b"\xff\xda")
     slow = data[:last] + data[last:-2] * 21 + data[-2:]
     scans = slow.count(b"\xff\xda")
@@ -176,8 +180,37 @@ def test_fault_09_scans_times_pixels_are_bounded_before_decoding(
     with pytest.raises(PictureError, match=rf"8000 x 8000 in {scans} scans would take too long"):
         decode(slow, "slow.jpg")
     monkeypatch.setattr(cv2, "imdecode", real)
-    smaller = with_size(slow, 4000, 4000)
-    assert decode(smaller, "smaller.jpg").size_wh == (4000, 4000)
+    assert decode(with_size(slow, 500, 500), "smaller.jpg").size_wh == (500, 500)
+
+
+@pytest.mark.parametrize("marker", [b"\xff\xc0", b"\xff\xc2"])
+def test_fault_09_a_jpeg_too_short_for_its_pixels_is_refused_before_decoding(
+    marker: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """519 bytes that would have cost a second and 200 MB, filled with gray."""
+    progressive = int(marker == b"\xff\xc2")
+    blank = np.zeros((16, 16, 3), np.uint8)
+    data = cv2.imencode(".jpg", blank, [cv2.IMWRITE_JPEG_PROGRESSIVE, progressive])[1].tobytes()
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
+    with pytest.raises(PictureError, match=rf"{len(data)} bytes can't hold the 8000 x 8000 pixels"):
+        decode(with_size(data, 8000, 8000, marker), "short.jpg")
+
+
+@pytest.mark.parametrize("progressive", [0, 1])
+@pytest.mark.parametrize("gray", [False, True])
+def test_the_emptiest_whole_jpeg_is_long_enough_for_its_pixels(
+    progressive: int,
+    gray: bool,  # noqa: FBT001
+) -> None:
+    """The bound is the standard's, with a margin of four."""
+    shape = (4000, 4000) if gray else (4000, 4000, 3)
+    how = [
+        cv2.IMWRITE_JPEG_PROGRESSIVE, progressive, cv2.IMWRITE_JPEG_QUALITY, 1,
+        cv2.IMWRITE_JPEG_OPTIMIZE, 1,
+    ]  # fmt: skip
+    data = cv2.imencode(".jpg", np.full(shape, 128, np.uint8), how)[1].tobytes()
+    assert len(data) * 2048 > 4 * 4000 * 4000
+    assert decode(data).size_wh == (4000, 4000)
 
 
 @pytest.fixture(scope="module")

@@ -93,17 +93,19 @@ def _report(options: argparse.Namespace, tallies: dict[str, Tally]) -> None:
     if options.json:
         rows = [
             {"target": tally.target, "cases": tally.cases, **tally.outcomes,
-             "slowest_s": tally.slowest_s, "findings": len(tally.findings)}
+             "slowest_s": round(tally.slowest_s, 3),
+             "slowest_processor_s": round(tally.slowest_processor_s, 3),
+             "findings": len(tally.findings)}
             for tally in tallies.values()
         ]  # fmt: skip
         print(json.dumps({"seed": options.seed, "targets": rows}))
         return
-    print("target      cases accepted  refused findings slowest s")
+    print("target      cases accepted  refused findings slowest s processor s")
     for tally in tallies.values():
         accepted, refused = (tally.outcomes[key] for key in ("accepted", "refused"))
         print(
             f"{tally.target:10} {tally.cases:6} {accepted:8} {refused:8} "
-            f"{len(tally.findings):8} {tally.slowest_s:9.3f}"
+            f"{len(tally.findings):8} {tally.slowest_s:9.3f} {tally.slowest_processor_s:11.3f}"
         )
 
 

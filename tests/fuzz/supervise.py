@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MEMORY = 1 << 30
 SLOW_S = 5.0
+"""Processor time from which on a case is a finding; a shared machine's clock says little."""
 _HANG_S = 60.0
 _START_S = 120.0
 GOOD = ("accepted", "refused")
@@ -42,12 +43,15 @@ class Tally:
     target: str
     outcomes: Counter[str] = field(default_factory=Counter)
     slowest_s: float = 0.0
+    """By the clock: other work on the machine counts, too."""
+    slowest_processor_s: float = 0.0
     findings: list[Finding] = field(default_factory=list)
 
     def add(self, other: Tally) -> None:
         """Take in what another worker counted."""
         self.outcomes += other.outcomes
         self.slowest_s = max(self.slowest_s, other.slowest_s)
+        self.slowest_processor_s = max(self.slowest_processor_s, other.slowest_processor_s)
         self.findings += other.findings
 
     @property
@@ -81,10 +85,11 @@ def _run_worker(tally: Tally, seed: int, first: int, end: int, memory: int) -> i
                 at = line["number"]
                 if "outcome" not in line:
                     continue
-                outcome, seconds = line["outcome"], line["s"]
-                tally.slowest_s = max(tally.slowest_s, seconds)
+                outcome, seconds = line["outcome"], line["processor_s"]
+                tally.slowest_s = max(tally.slowest_s, line["s"])
+                tally.slowest_processor_s = max(tally.slowest_processor_s, seconds)
                 if outcome in GOOD and seconds > SLOW_S:
-                    outcome, line["detail"] = "slow", f"{seconds} s"
+                    outcome, line["detail"] = "slow", f"{seconds:.1f} s of the processor"
                 _count(tally, at, outcome, line["detail"])
                 at += 1
         except TimeoutError:
