@@ -7,7 +7,7 @@ is refused.  The JSON's keys are described in ``models/MODEL_CARD.md``.
 
 from __future__ import annotations
 
-import math
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +87,7 @@ def parse_contract(document: Mapping[str, Any], name: str) -> Contract:
     read.equal("output.dtype", "float32")
     encoding = (
         read.one_of("input.dtype", ("uint8", "int8")),
-        read.number("input.scale", 0.0, math.inf),
+        read.number("input.scale", 0.0, sys.float_info.max),
         read.integer("input.zero_point", -128, 127),
     )
     if encoding not in _ENCODINGS:

@@ -7,6 +7,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import cv2
+import h5py
 import numpy as np
 import pytest
 
@@ -222,6 +223,21 @@ def test_fault_27_weights_that_are_damaged_end_in_one_line_and_exit_1(tmp_path: 
         assert path.name in result.stderr
         assert "Traceback" not in result.stderr
         assert not (tmp_path / "out").exists()
+
+
+def test_fault_32_weights_that_are_no_number_name_their_layer_and_write_nothing(
+    tmp_path: Path,
+) -> None:
+    """FAULTS 32."""
+    spoilt = tmp_path / "spoilt.h5"
+    shutil.copy(WEIGHTS, spoilt)
+    with h5py.File(spoilt, "r+") as file:
+        file["conv2/conv2/bias"][3] = np.nan
+    result = run_module("convert", "--weights", spoilt, "--out", tmp_path / "out")
+    assert result.returncode == 1
+    assert "layer conv2 has 1 weights that are NaN or infinite" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

@@ -216,6 +216,8 @@ def put(document: dict[str, Any], key: str, value: object) -> dict[str, Any]:
         ("input.dtype", "float32", "dtype"),
         ("input.scale", 0.5, "encoding"),
         ("input.scale", 0, "encoding"),
+        ("input.scale", 10**400, "input.scale must be a number from"),
+        ("input.scale", float("inf"), "input.scale must be a number from"),
         ("input.zero_point", 0, "encoding"),
         ("output.dtype", "int8", "output.dtype"),
         ("labels", ["benign"], "labels"),
