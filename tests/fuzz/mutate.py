@@ -148,8 +148,8 @@ def _jpeg_sized(draw: random.Random, data: bytes) -> bytes:
 
 _VALUES: tuple[Any, ...] = (
     None, True, False, 0, 1, -1, 0.5, 1.0, 2**31, 10**40, 10**400, -(10**400),
-    float("nan"), float("inf"), "", "int8", "uint8", "BGR", "a\nb", "\x1b[2J", "\ud800", "x" * 5000, [], {}, ["a", "b"],
-    ["a", "a"], [[[[[]]]]], {"a": {"a": {}}},
+    float("nan"), float("inf"), "", "int8", "uint8", "BGR", "a\nb", "\x1b[2J", "\ud800", "x" * 5000,
+    [], {}, ["a", "b"], ["a", "a"], [[[[[]]]]], {"a": {"a": {}}},
 )  # fmt: skip
 
 
