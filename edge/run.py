@@ -14,8 +14,8 @@ import cv2
 
 from .analysis import NOTICE, Analysis
 from .analyzer import Analyzer
-from .annotate import save_annotated
 from .arguments import count, share
+from .drawing import save_annotated
 from .errors import LesionEdgeError, OutputError
 from .picture import printable
 from .sources import expand
