@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _START = datetime(2026, 1, 1, tzinfo=timezone.utc)
+# LESION_EDGE_KILLS=200 pytest -k killed_at_random: for longer than a test should take.
+_KILLS = int(os.environ.get("LESION_EDGE_KILLS", "10"))
 _TIMINGS = Timings(0, 0, 0, 0, 0)
 
 
@@ -151,7 +153,7 @@ def test_fault_42_killed_at_random_while_writing_every_file_is_whole(tmp_path: P
         "for n in range(10**6): store.save(_snapshot(n))"
     )
     rng = random.Random(0)
-    for _ in range(5):
+    for _ in range(_KILLS):
         with subprocess.Popen(
             [sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE
         ) as child:
