@@ -3,6 +3,7 @@
 #   make test    lint, types, tests (what CI runs)
 #   make models  rebuild every model file from models/model.h5
 #   make bench   latency of each step on this machine
+#   make fuzz    mutated files against every reader, until interrupted (ARGS="--count 1000")
 # PYTHON=python3.12 make test    uses another Python.
 
 PYTHON ?= python3
@@ -15,7 +16,7 @@ export PIP_CONSTRAINT = $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 INSTALL = -m pip install --quiet --editable
 
-.PHONY: demo test check models bench clean
+.PHONY: demo test check models bench fuzz clean
 
 demo: .venv-demo/made
 	.venv-demo/bin/python -m edge.run pictures/samples --save out/demo
@@ -33,6 +34,9 @@ models: .venv/made
 
 bench: .venv/made
 	.venv/bin/pytest --benchmark-only
+
+fuzz: .venv/made
+	.venv/bin/python -m tests.fuzz $(ARGS)
 
 .venv-demo/made: pyproject.toml constraints.txt
 	$(PYTHON) -m venv --clear .venv-demo

@@ -12,6 +12,7 @@ import json
 import math
 import os
 import re
+import signal
 import subprocess
 import sys
 import zipfile
@@ -26,7 +27,14 @@ from edge.files import open_regular, read_bounded, write_atomically
 
 from .errors import WeightsError
 from .network import LAYERS
-from .weights_h5 import DECLARED, check_shapes, finite_float32, one_line, parse_declared
+from .weights_h5 import (
+    DECLARED,
+    MAX_PARSE_S,
+    check_shapes,
+    finite_float32,
+    one_line,
+    parse_declared,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -253,6 +261,9 @@ def _parse_apart(data: bytes) -> tuple[Mapping[str, object] | None, Arrays]:
     except OSError as error:
         message = f"no process to read it in could be started ({error.strerror}); try again"
         raise WeightsError(message) from error
+    if done.returncode == -getattr(signal, "SIGXCPU", 0) != 0:
+        message = f"the file is damaged: it can't be read in {MAX_PARSE_S} s; fetch it again"
+        raise WeightsError(message)
     head, _, body = done.stdout.partition(b"\n")
     if done.returncode or not head:
         said = done.stderr.decode(errors="replace").split("\n")[-2:-1]

@@ -11,6 +11,7 @@ import json
 import math
 import re
 import sys
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -35,7 +36,9 @@ DECLARED = "lesion_edge"
 _MAX_NAMES = 4096
 _MAX_ATTRIBUTE_BYTES = 1 << 20
 _MAX_DEPTH = 8
-_MAX_PROCESS_BYTES = 4 << 30
+_MAX_PROCESS_BYTES = 1 << 30
+MAX_PARSE_S = 4
+"""How long the HDF5 library may be at a file, in seconds of the processor; ours take 0.01."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +66,16 @@ def parse_stdin() -> None:
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_AS, (_MAX_PROCESS_BYTES, _MAX_PROCESS_BYTES))
+    data = sys.stdin.buffer.read()
+    # Some damage makes the library go round for ever, where no exception handler gets a turn.
+    with suppress(ImportError, OSError, ValueError):
+        limit_s = math.ceil(time.process_time()) + MAX_PARSE_S
+        # SIGXCPU at the first, SIGKILL at the second: it has to be told from other ends.
+        resource.setrlimit(resource.RLIMIT_CPU, (limit_s, limit_s + 1))
     answer: dict[str, object] = {}
     arrays: Arrays = {}
     try:
-        with h5py.File(io.BytesIO(sys.stdin.buffer.read()), "r") as file:
+        with h5py.File(io.BytesIO(data), "r") as file:
             declared = _read_declared(file)
             arrays = _read_arrays(file)
             answer["declared"] = declared and dict(declared)

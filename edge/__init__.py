@@ -12,6 +12,11 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from . import limits as _limits
+
+if _limits.is_command():
+    _limits.limit_opencv()  # before anything loads OpenCV
+
 if TYPE_CHECKING:
     from .analysis import Analysis, Timings
     from .analyzer import Analyzer, read_picture

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeGuard, TypeVar, Union
 from .analysis import Analysis, Timings
 from .errors import LesionEdgeError
 from .parallel import map_ordered, side_by_side
-from .picture import Picture, check_image, decode, printable, read_bytes
+from .picture import Picture, check_image, decode, printable, read_bytes, within_memory
 from .runtime import Classifier, usable_cores
 from .segmentation import MIN_AREA, Region, enlarge, find_regions
 
@@ -47,6 +47,8 @@ class Analyzer:
         threshold: the probability from which on the label is malignant; None is the model's own.
         fast: decode JPEG files of 4 megapixels and more at reduced scale (see :func:`decode`).
             Their regions and probability are approximate, which a warning says.
+        contract: the contract, a JSON file, of a TFLite file that has none of its own: someone's
+            own model.  Its SHA-256 must be the one that the contract names.
 
     Raises:
         ModelError: the model file is missing, damaged, or asks for what this runtime can't do.
@@ -62,6 +64,7 @@ class Analyzer:
         threads: int | None = None,
         threshold: float | None = None,
         fast: bool = False,
+        contract: str | os.PathLike[str] | None = None,
     ) -> None:
         if threshold is not None and not 0.0 <= threshold <= 1.0:
             message = f"threshold must be from 0 to 1, is {threshold}"
@@ -69,7 +72,7 @@ class Analyzer:
         if threads is not None and threads < 1:
             message = f"threads must be 1 or more, is {threads}"
             raise ValueError(message)
-        self._classifier = Classifier(model, threads=threads)
+        self._classifier = Classifier(model, threads=threads, contract=contract)
         self.threshold = self.contract.threshold if threshold is None else threshold
         self.fast = fast
         self._beside = self._classifier.threads > 1 and usable_cores() > 1
@@ -87,7 +90,8 @@ class Analyzer:
                 BGR order, 0..255, as OpenCV reads it, or what :func:`read_picture` returned.
 
         Raises:
-            PictureError: the picture can't be read, or the array is not such an array.
+            PictureError: the picture can't be read, is too large for the memory that is free, or
+                the array is not such an array.
             PredictionError: the model's output is no probability.
 
         """
@@ -180,10 +184,11 @@ class Analyzer:
             return classifier.predict(image_bgr)
 
         started = time.perf_counter()
-        if beside:
-            (regions, segment_ms), prediction = side_by_side(segment, predict)
-        else:
-            (regions, segment_ms), prediction = segment(), predict()
+        with within_memory(picture.name):
+            if beside:
+                (regions, segment_ms), prediction = side_by_side(segment, predict)
+            else:
+                (regions, segment_ms), prediction = segment(), predict()
         finished = time.perf_counter()
         return Analysis(
             size_wh=picture.size_wh,
@@ -214,7 +219,9 @@ def read_picture(path: str | os.PathLike[str], *, fast: bool = False) -> Picture
 
     """
     started = time.perf_counter()
-    picture = decode(read_bytes(path), printable(path), fast=fast)
+    name = printable(path)
+    with within_memory(name):
+        picture = decode(read_bytes(path), name, fast=fast)
     return replace(picture, decode_ms=(time.perf_counter() - started) * 1e3)
 
 

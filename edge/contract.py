@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .errors import ModelError
+from .errors import ModelError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +24,8 @@ _ENCODINGS = {
     ("uint8", 1.0, 0): 0x00,
     ("int8", 1.0, -128): 0x80,
 }
+_MAX_TEXT = 200
+_LINE = f"a text of 1 to {_MAX_TEXT} printable characters"
 _INTERPOLATIONS = ("nearest", "linear", "cubic", "area")
 
 
@@ -75,7 +77,7 @@ def parse_contract(document: Mapping[str, Any], name: str) -> Contract:
     schema = document.get("schema")
     if isinstance(schema, int) and schema > SCHEMA:
         message = (
-            f"{name}: its contract has schema {schema}, this version reads up to {SCHEMA}; "
+            f"{name}: its contract has schema {shown(schema)}, this version reads up to {SCHEMA}; "
             "install a newer lesion-edge"
         )
         raise ModelError(message)
@@ -127,7 +129,9 @@ class _Reader:
         return value
 
     def _refuse(self, key: str, expected: str, value: object) -> ModelError:
-        return ModelError(f"{self.name}: its contract's {key} must be {expected}, is {value!r}")
+        return ModelError(
+            f"{self.name}: its contract's {key} must be {expected}, is {shown(value)}"
+        )
 
     def equal(self, key: str, expected: object) -> None:
         value = self._get(key)
@@ -136,9 +140,9 @@ class _Reader:
 
     def text(self, key: str) -> str:
         value = self._get(key)
-        if not isinstance(value, str) or not value:
-            raise self._refuse(key, "a text", value)
-        return value
+        if not _is_line(value):
+            raise self._refuse(key, _LINE, value)
+        return str(value)
 
     def one_of(self, key: str, expected: tuple[str, ...]) -> str:
         value = self.text(key)
@@ -165,9 +169,12 @@ class _Reader:
 
     def two_texts(self, key: str) -> tuple[str, str]:
         value = self._get(key)
-        if not isinstance(value, list) or len(value) != 2 or value[0] == value[1]:
-            raise self._refuse(key, "two different labels", value)
-        for text in value:
-            if not isinstance(text, str) or not text:
-                raise self._refuse(key, "two different labels", value)
-        return (value[0], value[1])
+        labels = value if isinstance(value, list) else []
+        if len(labels) != 2 or labels[0] == labels[1] or not all(map(_is_line, labels)):
+            raise self._refuse(key, f"two different labels, each {_LINE}", value)
+        return (labels[0], labels[1])
+
+
+def _is_line(value: object) -> bool:
+    # It goes to terminals, logs and pictures: no line ends, no escape sequences, no surrogates.
+    return isinstance(value, str) and 0 < len(value) <= _MAX_TEXT and value.isprintable()

@@ -18,7 +18,7 @@ from .files import write_atomically
 from .picture import printable
 
 _RED, _WHITE, _DARK, _GRAY = (0, 0, 255), (255, 255, 255), (40, 40, 40), (190, 190, 190)
-_MIN_SIDE = 480
+_MIN_SIDE, _MAX_SIDE = 480, 16_000
 _JPEG_QUALITY = 92
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
@@ -27,7 +27,9 @@ def annotate(image_bgr: NDArray[np.uint8], analysis: Analysis) -> NDArray[np.uin
     """Return an annotated copy: boxes in red, and a caption above that fits the width.
 
     A small picture is enlarged until its longer side has 480 pixels, so that the caption can be
-    read; lines and letters grow with a large one.
+    read; lines and letters grow with a large one.  One whose longer side is over 16,000 pixels is
+    made smaller: a strip of a million by one would need gigabytes for its caption, and a JPEG
+    can't hold it.
 
     Args:
         image_bgr: (height, width, 3) uint8, BGR, the picture that was analysed, or a smaller
@@ -35,17 +37,8 @@ def annotate(image_bgr: NDArray[np.uint8], analysis: Analysis) -> NDArray[np.uin
         analysis: its analysis.
 
     """
-    zoom = max(1, -(-_MIN_SIDE // max(image_bgr.shape[:2])))
-    canvas = cv2.resize(image_bgr, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_NEAREST)
-    thickness = max(2, round(max(canvas.shape[:2]) / 400))
-    # Exactly ``zoom``, unless the picture was decoded at reduced scale.
-    across, down = (canvas.shape[1 - axis] / analysis.size_wh[axis] for axis in (0, 1))
-    for region in analysis.regions:
-        corner = (round(region.x * across), round(region.y * down))
-        opposite = (
-            round((region.x + region.width) * across), round((region.y + region.height) * down),
-        )  # fmt: skip
-        cv2.rectangle(canvas, corner, opposite, _RED, thickness)
+    fitted = _fit(image_bgr)
+    height, width = fitted.shape[:2]
     count = len(analysis.regions)
     found = "no region found" if count == 0 else f"{count} region{'s' if count > 1 else ''}"
     lines = (
@@ -53,11 +46,35 @@ def annotate(image_bgr: NDArray[np.uint8], analysis: Analysis) -> NDArray[np.uin
         (NOTICE, _GRAY, 0.62),
     )
     # A narrow picture is set on a canvas that is wide enough for its caption.
-    width = max(canvas.shape[1], _MIN_SIDE)
-    caption = _draw_caption(lines, width)
-    framed = np.full((canvas.shape[0], width, 3), _DARK, np.uint8)
-    framed[:, : canvas.shape[1]] = canvas
-    return np.vstack((caption, framed))
+    caption = _draw_caption(lines, max(width, _MIN_SIDE))
+    framed = np.full((len(caption) + height, caption.shape[1], 3), _DARK, np.uint8)
+    framed[: len(caption)] = caption
+    # A view: the picture is copied once, however large it is.
+    canvas = framed[len(caption) :, :width]
+    canvas[:] = fitted
+    thickness = max(2, round(max(height, width) / 400))
+    # How much larger or smaller than the whole picture the canvas is along each side.
+    across, down = (canvas.shape[1 - axis] / analysis.size_wh[axis] for axis in (0, 1))
+    for region in analysis.regions:
+        corner = (round(region.x * across), round(region.y * down))
+        opposite = (
+            round((region.x + region.width) * across), round((region.y + region.height) * down),
+        )  # fmt: skip
+        cv2.rectangle(canvas, corner, opposite, _RED, thickness)
+    return framed
+
+
+def _fit(image_bgr: NDArray[np.uint8]) -> cv2.typing.MatLike:
+    """Return the picture, or a copy of another size, whose longer side has 480 to 16,000 pixels."""
+    height, width = image_bgr.shape[:2]
+    longer = max(height, width)
+    if longer > _MAX_SIDE:
+        size_wh = [max(1, side * _MAX_SIDE // longer) for side in (width, height)]
+        return cv2.resize(image_bgr, size_wh, interpolation=cv2.INTER_AREA)
+    zoom = -(-_MIN_SIDE // longer)
+    if zoom == 1:
+        return image_bgr
+    return cv2.resize(image_bgr, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_NEAREST)
 
 
 def _draw_caption(
@@ -82,11 +99,19 @@ def save_annotated(path: str, image_bgr: NDArray[np.uint8], analysis: Analysis) 
         OutputError: it could not be written; what was there before is still there.
 
     """
-    _, encoded = cv2.imencode(
-        ".jpg", annotate(image_bgr, analysis), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-    )
     try:
-        write_atomically(path, encoded.tobytes())
+        done, encoded = cv2.imencode(
+            ".jpg", annotate(image_bgr, analysis), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+        )
+        if not done:  # it doesn't say why
+            message = f"{printable(path)}: can't be made a JPEG"
+            raise OutputError(message)
+        data = encoded.tobytes()
+    except (MemoryError, cv2.error) as error:
+        message = f"{printable(path)}: can't be drawn: {' '.join(str(error).split())}"
+        raise OutputError(message) from error
+    try:
+        write_atomically(path, data)
     except OSError as error:
         message = f"{printable(path)}: can't be written: {error.strerror or error}"
         raise OutputError(message) from error

@@ -33,3 +33,10 @@ class CameraError(LesionEdgeError, OSError):
 
 class OutputError(LesionEdgeError, OSError):
     """A result could not be written."""
+
+
+def shown(value: object) -> str:
+    """Return a value that came from a file as one short line: at most 80 characters."""
+    # A repr of all of it could take a second and a megabyte.
+    text = repr(value[:80] if isinstance(value, str | bytes | list) else value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

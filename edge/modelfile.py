@@ -18,9 +18,11 @@ import struct
 import zlib
 from typing import Any
 
-from .errors import ModelError
+from .errors import ModelError, shown
 
 MEMBER = b"model.json"
+MAX_CONTRACT_BYTES = 4 << 20
+"""The largest contract that is parsed: one of 50,000 calibration pictures; ours have 8 kB."""
 _DATE, _TIME = 0x0021, 0x0000  # 1980-01-01 00:00, the earliest zip can say: no clock in the file
 _LOCAL = struct.Struct("<4s5H3L2H")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
@@ -62,35 +64,71 @@ def unpack(data: bytes, name: str) -> tuple[bytes, dict[str, Any]]:
             f"{name}: the model file is damaged (its archive is not as written); copy it again"
         )
         raise ModelError(message)
+    return flatbuffer, _check(flatbuffer, contract_json, name)
+
+
+def unpack_beside(data: bytes, contract_json: bytes, name: str) -> dict[str, Any]:
+    """Return the contract that someone gives for a TFLite file that has none of its own.
+
+    Args:
+        data: the whole TFLite file, its trailing bytes included.
+        contract_json: the contract, of the same form as the one behind a flatbuffer.
+        name: what to call the file in an error.
+
+    Raises:
+        ModelError: no TFLite file, one that has a contract, or not the one that the contract's
+            SHA-256 names.
+
+    """
+    _refuse_foreign(data, name)
+    if _find_central(data) is not None:
+        message = f"{name}: this model has a contract of its own; leave --contract out"
+        raise ModelError(message)
+    return _check(data, contract_json, name)
+
+
+def _check(flatbuffer: bytes, contract_json: bytes, name: str) -> dict[str, Any]:
     document = _parse(contract_json, name)
     recorded = document.get("flatbuffer")
     sha256 = recorded.get("sha256") if isinstance(recorded, dict) else None
     actual = hashlib.sha256(flatbuffer).hexdigest()
     if sha256 != actual:
         message = (
-            f"{name}: the model file is damaged: its flatbuffer has SHA-256 {actual}, "
-            f"its contract says {sha256}; copy it again"
+            f"{name}: damaged, or not the model of this contract: its flatbuffer has SHA-256 "
+            f"{actual}, the contract says {shown(sha256)}; copy it again"
         )
         raise ModelError(message)
-    return flatbuffer, document
+    return document
 
 
-def _split(data: bytes, name: str) -> tuple[bytes, bytes]:
+def _refuse_foreign(data: bytes, name: str) -> None:
     if not data:
         message = f"{name}: the model file is empty; make one with: python -m convert"
         raise ModelError(message)
     if data[4:8] != b"TFL3":
         message = f"{name}: not a TFLite model; make one with: python -m convert"
         raise ModelError(message)
+
+
+def _find_central(data: bytes) -> tuple[Any, ...] | None:
+    """Return the archive's entry for the contract, or None if there is none."""
     try:
-        signature, *_, central_start, _ = _END.unpack(data[-_END.size :])
-        central = _CENTRAL.unpack_from(data, central_start)
+        signature, *_, start, _ = _END.unpack(data[-_END.size :])
+        central = _CENTRAL.unpack_from(data, start)
     except struct.error:
-        signature, central = b"", ()
-    if signature != b"PK\x05\x06" or central[0] != b"PK\x01\x02":
+        return None
+    named = data[start + _CENTRAL.size :].startswith(MEMBER)
+    whole = signature == b"PK\x05\x06" and central[0] == b"PK\x01\x02" and named
+    return central if whole else None
+
+
+def _split(data: bytes, name: str) -> tuple[bytes, bytes]:
+    _refuse_foreign(data, name)
+    central = _find_central(data)
+    if central is None:
         message = (
-            f"{name}: a TFLite model without a contract behind it, or cut short; "
-            "copy it again, or make one with: python -m convert"
+            f"{name}: a TFLite model without a contract behind it, or cut short; copy it again, "
+            "make one with: python -m convert, or give its contract with --contract"
         )
         raise ModelError(message)
     size, offset = central[9], central[-1]
@@ -99,6 +137,9 @@ def _split(data: bytes, name: str) -> tuple[bytes, bytes]:
 
 
 def _parse(contract_json: bytes, name: str) -> dict[str, Any]:
+    if len(contract_json) > MAX_CONTRACT_BYTES:
+        message = f"{name}: its contract is larger than the limit of {MAX_CONTRACT_BYTES} bytes"
+        raise ModelError(message)
     try:
         document = json.loads(contract_json)
     except (ValueError, RecursionError) as error:

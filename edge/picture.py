@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import struct
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,16 +19,13 @@ import numpy as np
 
 from .errors import PictureError
 from .files import open_regular, read_bounded
+from .limits import MAX_BYTES, MAX_PIXELS, MAX_SCANNED_PIXELS, MAX_SCANS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
-MAX_BYTES = 64 << 20
-"""The largest file that is read, in bytes."""
-MAX_PIXELS = 64_000_000
-"""The largest picture that is decoded, in pixels: 192 MB once decoded."""
-MAX_SCANS = 100
-"""The most scans of a progressive JPEG.  Cameras write about ten; each takes a pass to decode."""
 FAST_PIXELS = 4_000_000
 """A JPEG of fewer pixels is never decoded at reduced scale."""
 _FAST_PIXELS_LEFT = 1_000_000
@@ -71,6 +69,8 @@ class Picture:
     """How many pixels of the whole picture one of ``image_bgr`` stands for along each side."""
     whole_wh: tuple[int, int] | None = None
     """Width and height of the whole picture where ``image_bgr`` is a reduced copy of it."""
+    name: str = "picture"
+    """What to call it in an error."""
 
     @property
     def size_wh(self) -> tuple[int, int]:
@@ -124,14 +124,14 @@ def decode(
         message = f"{name}: its header says {width} x {height}; the limit is {max_pixels} pixels"
         raise PictureError(message)
     scale = _choose_scale(width, height) if fast and not data.startswith(_PNG_SIGNATURE) else 1
-    image = _decode_pixels(data, name, scale)
+    image = _decode_pixels(data, name, scale, width * height)
     if scale == 1:
-        return Picture(image, _find_damage(image))
+        return Picture(image, _find_damage(image), name=name)
     # The header tells the size as it lies in the file; the pixels are upright by EXIF.
     reduced = (-(-width // scale), -(-height // scale))
     upright = (width, height) if image.shape[1::-1] == reduced else (height, width)
     warning = f"fast: decoded at 1/{scale} scale, regions and probability are approximate"
-    return Picture(image, (warning, *_find_damage(image)), scale=scale, whole_wh=upright)
+    return Picture(image, (warning, *_find_damage(image)), 0.0, scale, upright, name)
 
 
 def check_image(image_bgr: object) -> NDArray[np.uint8]:
@@ -165,6 +165,29 @@ def printable(name: str | os.PathLike[str]) -> str:
     )
 
 
+@contextmanager
+def within_memory(name: str) -> Iterator[None]:
+    """Turn what OpenCV and numpy raise where memory runs out into an error of ours.
+
+    Raises:
+        PictureError: working on the picture ``name`` failed.
+
+    """
+    try:
+        yield
+    except MemoryError as error:
+        message = f"{name}: too large for the memory that is free"
+        raise PictureError(message) from error
+    except cv2.error as error:
+        # Not error.code and error.err, which are the class's: those of the last error anywhere.
+        text = " ".join(str(error).split())
+        reason = f"OpenCV can't work on it: {text}"
+        if f"({cv2.Error.StsNoMem}:" in text:
+            reason = "too large for the memory that is free"
+        message = f"{name}: {reason}"
+        raise PictureError(message) from error
+
+
 def _read_size(data: bytes, name: str) -> tuple[int, int]:
     try:
         if data.startswith(_PNG_SIGNATURE):
@@ -196,7 +219,8 @@ def _read_png_size(data: bytes, name: str) -> tuple[int, int]:
 def _read_jpeg_size(data: bytes, name: str) -> tuple[int, int]:
     # ITU-T T.81, B.1.1 and B.2.2: markers are FF xx, segments carry their length, and a frame
     # header holds precision, height, width.
-    if data.count(b"\xff\xda") > MAX_SCANS:
+    scans = data.count(b"\xff\xda")
+    if scans > MAX_SCANS:
         message = f"{name}: a JPEG of more than {MAX_SCANS} scans would take too long to decode"
         raise PictureError(message)
     position = 2
@@ -209,6 +233,12 @@ def _read_jpeg_size(data: bytes, name: str) -> tuple[int, int]:
             raise PictureError(message)
         if marker in _JPEG_START_OF_FRAME:
             height, width = struct.unpack_from(">2H", data, position + 5)
+            if scans * width * height > MAX_SCANNED_PIXELS:
+                message = (
+                    f"{name}: a JPEG of {width} x {height} in {scans} scans would take too long to "
+                    f"decode; the limit is {MAX_SCANNED_PIXELS} pixels times scans"
+                )
+                raise PictureError(message)
             return width, height
         position += 2
         if marker not in _JPEG_STANDALONE:
@@ -227,12 +257,13 @@ def _choose_scale(width: int, height: int) -> int:
     return 1
 
 
-def _decode_pixels(data: bytes, name: str, scale: int) -> NDArray[np.uint8]:
-    try:
+def _decode_pixels(data: bytes, name: str, scale: int, pixels: int) -> NDArray[np.uint8]:
+    with within_memory(name):
         image = cv2.imdecode(np.frombuffer(data, np.uint8), _DECODE_FLAGS[scale])
-    except cv2.error as error:
-        message = f"{name}: can't be decoded: {error.err or error}"
-        raise PictureError(message) from error
+        if image is None:
+            # Where a decoder runs out of memory, OpenCV says no more than of damage: what it asks
+            # for, a picture and its rows, is asked for here.
+            np.empty(pixels * 6, np.uint8)
     if image is None:
         message = f"{name}: damaged or cut short: it can't be decoded whole"
         raise PictureError(message)

@@ -52,6 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("edge.run: interrupted", file=sys.stderr)
         return 130
+    except MemoryError:
+        print("edge.run: not enough memory is free", file=sys.stderr)
+        return 1
     except BrokenPipeError:  # whoever read our output has enough
         return 1
 
@@ -75,6 +78,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         " (default: the int8 model that is shipped)",
     )  # fmt: skip
     parser.add_argument(
+        "--contract", metavar="FILE", help="the contract (JSON) of a --model that has none of its"
+        " own, such as a TFLite file of yours: see README.md",
+    )  # fmt: skip
+    parser.add_argument(
         "--threads", type=count, metavar="N",
         help="cores to use, for one picture or for as many at once (default: all, four at most)",
     )  # fmt: skip
@@ -86,7 +93,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--threshold", type=share, metavar="P",
         help="malignant from this probability on, 0 to 1 (default: the model's own)",
     )  # fmt: skip
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.contract and not options.model:
+        parser.error("--contract goes with --model: the default model has its own")
+    return options
 
 
 def _analyse_all(options: argparse.Namespace) -> int:
@@ -99,7 +109,11 @@ def _analyse_all(options: argparse.Namespace) -> int:
     cv2.setNumThreads(1)
     with quiet_native_stderr():
         analyzer = Analyzer(
-            options.model, threads=options.threads, threshold=options.threshold, fast=options.fast
+            options.model,
+            threads=options.threads,
+            threshold=options.threshold,
+            fast=options.fast,
+            contract=options.contract,
         )
     output = None if options.save is None else _Output(options.save)
     report = _report_json if options.json else _report_text

@@ -16,7 +16,7 @@ import numpy as np
 from .contract import Contract, parse_contract
 from .errors import ModelError, PredictionError, RuntimeMissingError
 from .files import open_regular, read_bounded
-from .modelfile import unpack
+from .modelfile import MAX_CONTRACT_BYTES, unpack, unpack_beside
 from .picture import printable
 from .preprocess import resize_into
 
@@ -45,9 +45,10 @@ class Classifier:
         model: the model file; None is the model that the package ships.
         threads: the interpreter's threads; None is one for each core that this process may
             use, four at most.
+        contract: the contract, a JSON file, of a TFLite file that has none of its own.
 
     Raises:
-        ModelError: the file is missing, damaged, or asks for what this runtime can't do.
+        ModelError: a file is missing, damaged, or asks for what this runtime can't do.
         RuntimeMissingError: no TFLite runtime that works is installed.
 
     """
@@ -57,11 +58,15 @@ class Classifier:
     """The whole contract, as parsed from the model file's ``model.json``."""
 
     def __init__(
-        self, model: str | os.PathLike[str] | None = None, *, threads: int | None = None
+        self,
+        model: str | os.PathLike[str] | None = None,
+        *,
+        threads: int | None = None,
+        contract: str | os.PathLike[str] | None = None,
     ) -> None:
         path = default_model_path() if model is None else os.fspath(model)
         name = printable(os.path.basename(path))
-        flatbuffer, self.document = load_model_file(path)
+        flatbuffer, self.document = load_model_file(path, contract)
         self.contract = parse_contract(self.document, name)
         self.threads = default_threads() if threads is None else threads
         # The interpreter reads the weights from this buffer as long as it lives.
@@ -144,27 +149,38 @@ def default_model_path() -> str:
     return installed if os.path.exists(installed) else checkout
 
 
-def load_model_file(path: str | os.PathLike[str]) -> tuple[bytes, dict[str, Any]]:
+def load_model_file(
+    path: str | os.PathLike[str], contract: str | os.PathLike[str] | None = None
+) -> tuple[bytes, dict[str, Any]]:
     """Read a model file once and return its flatbuffer and its contract, checked by hash.
+
+    Args:
+        path: the model file.
+        contract: the contract's file, where the model is a TFLite file without one.
 
     Raises:
         ModelError: missing, unreadable, too large, or not exactly as it was written.
 
     """
+    name = printable(os.path.basename(path))
+    data = _read(path, MAX_MODEL_BYTES, "the model", "; make one with: python -m convert")
+    if contract is None:
+        return unpack(data, name)
+    return data, unpack_beside(data, _read(contract, MAX_CONTRACT_BYTES, "the contract"), name)
+
+
+def _read(path: str | os.PathLike[str], max_bytes: int, what: str, way_out: str = "") -> bytes:
     try:
         with open_regular(path) as stream:
-            data = read_bounded(stream, MAX_MODEL_BYTES)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        message = (
-            f"{printable(path)}: the model can't be read: {reason}; "
-            "make one with: python -m convert"
-        )
+            data = read_bounded(stream, max_bytes)
+    except (OSError, ValueError, MemoryError) as error:
+        reason = getattr(error, "strerror", None) or error or "not enough memory is free"
+        message = f"{printable(path)}: {what} can't be read: {reason}{way_out}"
         raise ModelError(message) from error
     if data is None:
-        message = f"{printable(path)}: larger than the limit of {MAX_MODEL_BYTES} bytes for a model"
+        message = f"{printable(path)}: larger than the limit of {max_bytes} bytes for {what}"
         raise ModelError(message)
-    return unpack(data, printable(os.path.basename(path)))
+    return data
 
 
 def load_interpreter_class() -> Any:
@@ -209,8 +225,8 @@ def _make_interpreter(flatbuffer: bytes, threads: int, name: str) -> Any:
     try:
         interpreter = interpreter_class(model_content=flatbuffer, num_threads=threads)
         interpreter.allocate_tensors()
-    except (RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())
+    except (RuntimeError, ValueError, MemoryError) as error:
+        reason = " ".join(str(error).split()) or "not enough memory is free"
         runtime = interpreter_class.__module__.split(".")[0]
         message = (
             f"{name}: {runtime} can't run this model ({reason}); "

@@ -68,7 +68,7 @@ def test_the_file_is_a_picture_of_the_same_size(sample: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("fault", ["write", "fsync", "replace"])
-def test_a_full_disk_leaves_the_old_file_whole(
+def test_fault_41_a_full_disk_leaves_the_old_file_whole(
     fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """FAULTS 41: and the temporary file goes."""
@@ -107,7 +107,7 @@ class _FullFile:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def test_a_file_size_limit_in_mid_write_leaves_the_old_file_whole(tmp_path: Path) -> None:
+def test_fault_41_a_file_size_limit_in_mid_write_leaves_the_old_file_whole(tmp_path: Path) -> None:
     """FAULTS 41: a real RLIMIT_FSIZE, in a process of its own."""
     import subprocess
     import sys

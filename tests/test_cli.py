@@ -66,7 +66,7 @@ def test_json_lines_have_the_documented_form_and_the_notebooks_regions() -> None
         assert line["model"]["variant"] == "int8"
 
 
-def test_a_picture_that_fails_has_its_error_and_the_rest_still_run(tmp_path: Path) -> None:
+def test_fault_01_a_picture_that_fails_has_its_error_and_the_rest_still_run(tmp_path: Path) -> None:
     """FAULTS 1 and 2."""
     empty = tmp_path / "empty.jpg"
     empty.touch()
@@ -113,7 +113,7 @@ def test_a_folder_without_pictures_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["ümlaut ß 痣.jpg", "two\nlines.jpg", "-dash.jpg", "[x]*.jpg"])
-def test_any_file_name_is_handled(name: str, tmp_path: Path) -> None:
+def test_fault_15_any_file_name_is_handled(name: str, tmp_path: Path) -> None:
     """FAULTS 15: and printed on one line."""
     (tmp_path / name).write_bytes(SAMPLES[0].read_bytes())
     result = run_module("edge.run", "--json", "--", name, cwd=tmp_path, env=environment())
@@ -127,7 +127,7 @@ def test_any_file_name_is_handled(name: str, tmp_path: Path) -> None:
     assert len(list((tmp_path / "out").iterdir())) == 1
 
 
-def test_a_name_in_no_encoding_is_handled(tmp_path: Path) -> None:
+def test_fault_15_a_name_in_no_encoding_is_handled(tmp_path: Path) -> None:
     """FAULTS 15."""
     path = os.fsencode(tmp_path) + b"/\xff\xfe.jpg"
     with open(path, "wb") as stream:
@@ -180,7 +180,7 @@ def test_wrong_usage_exits_2(arguments: list[str]) -> None:
     assert result.stdout == ""
 
 
-def test_a_model_that_cant_be_used_is_one_line_and_exit_1(tmp_path: Path) -> None:
+def test_fault_16_a_model_that_cant_be_used_is_one_line_and_exit_1(tmp_path: Path) -> None:
     """FAULTS 16."""
     result = run_module("edge.run", SAMPLES[0], "--model", tmp_path / "none.tflite")
     assert result.returncode == 1
@@ -208,7 +208,7 @@ def test_help_explains_the_output_and_the_exit_status() -> None:
         assert text in result.stdout
 
 
-def test_a_closed_standard_output_ends_it_quietly() -> None:
+def test_fault_50_a_closed_standard_output_ends_it_quietly() -> None:
     """FAULTS 50."""
     command = [sys.executable, "-m", "edge.run", *["pictures/samples"] * 3, "--json"]
     with subprocess.Popen(
@@ -267,7 +267,7 @@ def test_standard_input_may_stand_among_files() -> None:
     )
 
 
-def test_an_interrupt_ends_it_with_130_and_no_traceback(tmp_path: Path) -> None:
+def test_fault_48_an_interrupt_ends_it_with_130_and_no_traceback(tmp_path: Path) -> None:
     """FAULTS 48 and 49: while it waits for standard input, among many pictures, and saving them."""
     many, out = tmp_path / "many", tmp_path / "out"
     many.mkdir()

@@ -210,7 +210,7 @@ def test_any_contract_is_folded_and_proven_against_the_unfolded_network(
     assert document["threshold"] == 0.5
 
 
-def test_weights_that_are_damaged_end_in_one_line_and_exit_1(tmp_path: Path) -> None:
+def test_fault_27_weights_that_are_damaged_end_in_one_line_and_exit_1(tmp_path: Path) -> None:
     """FAULTS 27."""
     cut = tmp_path / "cut.h5"
     cut.write_bytes(WEIGHTS.read_bytes()[:5000])
@@ -274,7 +274,7 @@ def image_of(value: int) -> NDArray[np.uint8]:
     return np.full((500, 500, 3), value, np.uint8)
 
 
-def test_black_and_white_are_as_exact_as_pictures_in_float32() -> None:
+def test_fault_25_black_and_white_are_as_exact_as_pictures_in_float32() -> None:
     """FAULTS 25, through the whole model: bytes 0 and 255 as Keras sees them."""
     model = build_network()
     model.load_weights(WEIGHTS)

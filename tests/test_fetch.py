@@ -119,7 +119,9 @@ def test_a_path_is_returned_as_it_is_and_nothing_is_cached(ask: Asker, tmp_path:
     assert not ask.cache.exists()
 
 
-def test_a_path_with_another_hash_is_an_error_and_left_alone(ask: Asker, tmp_path: Path) -> None:
+def test_fault_55_a_path_with_another_hash_is_an_error_and_left_alone(
+    ask: Asker, tmp_path: Path
+) -> None:
     """55."""
     path = tmp_path / "model.h5"
     path.write_bytes(GOOD)
@@ -226,7 +228,7 @@ def test_the_cache_is_where_xdg_says(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 # The cache.
 
 
-def test_a_cached_file_needs_no_network(ask: Asker) -> None:
+def test_fault_57_a_cached_file_needs_no_network(ask: Asker) -> None:
     """57: the download that is given the second time fails the test if it is called."""
     path = ask(URL, Fake())
     assert ask(URL) == path
@@ -242,7 +244,7 @@ def test_the_hash_lies_beside_the_file_as_sha256sum_writes_it(ask: Asker) -> Non
 
 
 @pytest.mark.parametrize("damage", ["a bit", "cut", "empty", "grown"])
-def test_a_corrupt_cached_file_is_fetched_again(ask: Asker, damage: str) -> None:
+def test_fault_56_a_corrupt_cached_file_is_fetched_again(ask: Asker, damage: str) -> None:
     """56: with a message."""
     path = ask(URL, Fake())
     bit = GOOD[:500] + bytes([GOOD[500] ^ 1]) + GOOD[501:]
@@ -253,7 +255,7 @@ def test_a_corrupt_cached_file_is_fetched_again(ask: Asker, damage: str) -> None
     assert "discarded and fetched again" in ask.said[0]
 
 
-def test_a_corrupt_cached_file_is_gone_when_it_cannot_be_fetched_again(ask: Asker) -> None:
+def test_fault_56_a_corrupt_cached_file_is_gone_when_it_cannot_be_fetched_again(ask: Asker) -> None:
     """56."""
     path = ask(URL, Fake())
     path.write_bytes(OTHER)
@@ -263,7 +265,7 @@ def test_a_corrupt_cached_file_is_gone_when_it_cannot_be_fetched_again(ask: Aske
 
 
 @pytest.mark.parametrize("record", [None, b"", b"rubbish", b"\xff" * 100])
-def test_a_file_whose_hash_was_never_recorded_is_not_trusted(
+def test_fault_56_a_file_whose_hash_was_never_recorded_is_not_trusted(
     ask: Asker,
     record: bytes | None,
 ) -> None:
@@ -285,7 +287,7 @@ def test_a_given_hash_is_enough_to_trust_a_file_and_is_recorded(ask: Asker) -> N
     assert ask(URL) == path
 
 
-def test_a_source_that_changed_is_refused_until_its_hash_is_given(ask: Asker) -> None:
+def test_fault_55_a_source_that_changed_is_refused_until_its_hash_is_given(ask: Asker) -> None:
     """55."""
     path = ask(URL, Fake())
     path.unlink()
@@ -296,14 +298,14 @@ def test_a_source_that_changed_is_refused_until_its_hash_is_given(ask: Asker) ->
     assert ask(URL).read_bytes() == OTHER
 
 
-def test_a_wrong_hash_is_an_error_that_names_both(ask: Asker) -> None:
+def test_fault_55_a_wrong_hash_is_an_error_that_names_both(ask: Asker) -> None:
     """55: nothing is left."""
     with pytest.raises(FetchError, match=f"{sha(GOOD)}, not {sha(OTHER)}.*discarded"):
         ask(URL, Fake(), sha256=sha(OTHER))
     assert ask.files() == []
 
 
-def test_a_cached_file_of_another_hash_than_given_is_discarded(ask: Asker) -> None:
+def test_fault_55_a_cached_file_of_another_hash_than_given_is_discarded(ask: Asker) -> None:
     """55."""
     path = ask(URL, Fake())
     with pytest.raises(FetchError, match=f"{sha(GOOD)}, not {sha(OTHER)}"):
@@ -334,7 +336,9 @@ def test_a_cache_that_cannot_be_written_is_an_error_with_the_way_out(
         ask(URL, Fake())
 
 
-def test_a_full_disk_leaves_no_partial_file(ask: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fault_54_a_full_disk_leaves_no_partial_file(
+    ask: Asker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """54."""
 
     def full(descriptor: int) -> None:
@@ -382,7 +386,9 @@ def failed(ask: Asker, spec: str, download: download.Download, **how: Any) -> st
 
 
 @pytest.mark.parametrize("spec", ["upstream", URL])
-def test_a_web_page_is_an_error_with_the_address_to_fetch_by_hand(ask: Asker, spec: str) -> None:
+def test_fault_53_a_web_page_is_an_error_with_the_address_to_fetch_by_hand(
+    ask: Asker, spec: str
+) -> None:
     """53."""
     text = failed(ask, spec, Fake(PAGE))
     address = URL if spec == URL else f"https://drive.google.com/file/d/{UPSTREAM_DRIVE_ID}/view"
@@ -412,7 +418,9 @@ def test_an_archive_is_taken(ask: Asker) -> None:
         Exception(),
     ],
 )
-def test_without_a_network_the_error_says_what_is_needed(ask: Asker, error: Exception) -> None:
+def test_fault_57_without_a_network_the_error_says_what_is_needed(
+    ask: Asker, error: Exception
+) -> None:
     """54, 57: also when it breaks off after most of the file."""
     text = failed(ask, "upstream", Fake(GOOD[:9000], error))
     assert "drive.google.com" in text
@@ -438,7 +446,7 @@ def test_more_than_the_cap_ends_the_download(ask: Asker, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("trickling", [False, True])
-def test_a_stall_or_trickle_is_given_up(ask: Asker, trickling: bool) -> None:  # noqa: FBT001
+def test_fault_54_a_stall_or_trickle_is_given_up(ask: Asker, trickling: bool) -> None:  # noqa: FBT001
     """54: one byte now and then keeps a socket's own time-out from ever ending."""
     ended = threading.Event()
     release = threading.Event()
@@ -578,7 +586,7 @@ def test_https_never_follows_a_redirect_to_anything_else(ask: Asker, to: str) ->
     assert asked == [URL]
 
 
-def test_https_drop_in_mid_body_is_an_error(ask: Asker) -> None:
+def test_fault_54_https_drop_in_mid_body_is_an_error(ask: Asker) -> None:
     """54: http.client alone takes the shorter body for the whole."""
     raw = ok(GOOD[:6000], length=len(GOOD))
     assert f"ended after 6000 of {len(GOOD)} bytes" in failed(ask, URL, over({URL: raw}))
@@ -597,19 +605,19 @@ def test_https_refusal_is_an_error_with_the_status(ask: Asker, status: str) -> N
     assert status[:3] in failed(ask, URL, over({URL: raw}))
 
 
-def test_https_web_page_is_an_error(ask: Asker) -> None:
+def test_fault_53_https_web_page_is_an_error(ask: Asker) -> None:
     """53."""
     assert "web page" in failed(ask, URL, over({URL: ok(PAGE, "Content-Type: text/html")}))
 
 
-def test_https_to_a_port_nobody_listens_on_is_an_error(ask: Asker) -> None:
+def test_fault_57_https_to_a_port_nobody_listens_on_is_an_error(ask: Asker) -> None:
     """57: the real urllib, with its default opener."""
     text = failed(ask, "https://127.0.0.1:1/model.h5", download_https)
     assert "127.0.0.1" in text
     assert "--weights PATH" in text
 
 
-def test_drive_asks_gdown_for_time_outs_and_keeps_no_cookies(
+def test_fault_54_drive_asks_gdown_for_time_outs_and_keeps_no_cookies(
     ask: Asker,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -666,7 +674,7 @@ def test_drive_the_real_gdown_writes_into_our_stream(
     assert len(ask.files()) == 2
 
 
-def test_drive_quota_page_is_an_error_with_the_address(
+def test_fault_53_drive_quota_page_is_an_error_with_the_address(
     ask: Asker,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -678,7 +686,7 @@ def test_drive_quota_page_is_an_error_with_the_address(
     assert f"https://drive.google.com/file/d/{UPSTREAM_DRIVE_ID}/view by hand" in text
 
 
-def test_drive_body_that_ends_early_is_an_error(
+def test_fault_54_drive_body_that_ends_early_is_an_error(
     ask: Asker,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

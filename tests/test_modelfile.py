@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge import Analyzer, ModelError
+from edge import Analyzer, ModelError, PredictionError
 from edge import runtime as edge_runtime
 from edge.contract import parse_contract
 from edge.files import open_regular
@@ -26,6 +26,7 @@ from .pictures import MODELS
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -88,7 +89,7 @@ def test_the_contract_says_all_that_a_device_needs(parts: tuple[bytes, dict[str,
     ("content", "reason"),
     [(b"", "empty"), (b"<html>", "not a TFLite model"), (bytes(5000), "not a TFLite model")],
 )
-def test_what_is_no_model_is_refused_with_the_command_that_makes_one(
+def test_fault_16_what_is_no_model_is_refused_with_the_command_that_makes_one(
     content: bytes, reason: str, tmp_path: Path
 ) -> None:
     """FAULTS 16."""
@@ -98,16 +99,39 @@ def test_what_is_no_model_is_refused_with_the_command_that_makes_one(
         Analyzer(path)
 
 
-def test_a_missing_model_is_named(tmp_path: Path) -> None:
+def test_fault_16_a_missing_model_is_named(tmp_path: Path) -> None:
     """FAULTS 16."""
     with pytest.raises(ModelError, match=r"none\.tflite.*python -m convert"):
         Analyzer(tmp_path / "none.tflite")
 
 
-def test_a_plain_tflite_file_is_refused(parts: tuple[bytes, dict[str, Any]]) -> None:
+def test_fault_21_a_plain_tflite_file_is_refused(parts: tuple[bytes, dict[str, Any]]) -> None:
     """FAULTS 21: there is no contract behind it."""
     with pytest.raises(ModelError, match="without a contract"):
         unpack(parts[0], "plain.tflite")
+
+
+@pytest.mark.parametrize(
+    "contract",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b"null",
+        b"[]",
+        b"{}",
+        b'{"flatbuffer": 1}',
+        b"[" * 100_000,
+        b"1" * 5000,
+    ],
+)
+def test_fault_21_a_corrupt_contract_is_refused(
+    parts: tuple[bytes, dict[str, Any]], contract: bytes
+) -> None:
+    """FAULTS 21: its archive is as pack() writes it, its text is not a contract."""
+    with pytest.raises(ModelError, match=r"^model: .*(JSON|SHA-256)") as caught:
+        unpack(pack(parts[0], contract), "model")
+    assert str(caught.value).isprintable()
 
 
 @pytest.fixture
@@ -119,7 +143,9 @@ def no_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_interpreter")
-def test_a_cut_file_is_refused_before_an_interpreter_sees_it(whole: bytes, tmp_path: Path) -> None:
+def test_fault_17_a_cut_file_is_refused_before_an_interpreter_sees_it(
+    whole: bytes, tmp_path: Path
+) -> None:
     """FAULTS 17."""
     path = tmp_path / "cut.tflite"
     for length in (len(whole) // 2, len(whole) * 9 // 10, len(whole) - 1):
@@ -128,7 +154,7 @@ def test_a_cut_file_is_refused_before_an_interpreter_sees_it(whole: bytes, tmp_p
             Classifier(path)
 
 
-def test_every_bit_flip_is_found(whole: bytes) -> None:
+def test_fault_18_every_bit_flip_is_found(whole: bytes) -> None:
     """FAULTS 18: 200 seeded files of four flipped bits each, and each bit behind the flatbuffer."""
     draw = random.Random(18)
     for _ in range(200):
@@ -151,7 +177,7 @@ def test_every_bit_flip_is_found(whole: bytes) -> None:
 
 @settings(max_examples=100)
 @given(st.binary(min_size=1, max_size=40), st.booleans())
-def test_added_bytes_are_found(junk: bytes, at_the_end: bool) -> None:  # noqa: FBT001
+def test_fault_19_added_bytes_are_found(junk: bytes, at_the_end: bool) -> None:  # noqa: FBT001
     """FAULTS 19: the runtimes accept them."""
     data = MODELS["int8"].read_bytes()
     with pytest.raises(ModelError):
@@ -182,10 +208,6 @@ def put(document: dict[str, Any], key: str, value: object) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("key", "value", "reason"),
     [
-        ("schema", 2, "schema 2.*newer lesion-edge"),
-        ("schema", None, "no 'schema'"),
-        ("schema", "1", "schema must be 1"),
-        ("schema", True, "schema must be 1"),
         ("input.channel_order", "RGB", "channel_order must be 'BGR', is 'RGB'"),
         ("input.interpolation", "lanczos", "interpolation"),
         ("input.width", 0, "width"),
@@ -204,14 +226,31 @@ def put(document: dict[str, Any], key: str, value: object) -> dict[str, Any]:
         ("threshold", float("nan"), "threshold"),
         ("threshold", "0.5", "threshold"),
         ("name", "", "name"),
+    ],
+)
+def test_fault_20_a_contract_that_cant_be_honoured_is_refused_by_name(
+    parts: tuple[bytes, dict[str, Any]], key: str, value: object, reason: str
+) -> None:
+    """FAULTS 20."""
+    with pytest.raises(ModelError, match=reason):
+        parse_contract(put(parts[1], key, value), "model")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [
+        ("schema", 2, "schema 2.*newer lesion-edge"),
+        ("schema", None, "no 'schema'"),
+        ("schema", "1", "schema must be 1"),
+        ("schema", True, "schema must be 1"),
         ("variant", None, "variant"),
         ("flatbuffer", "x", "flatbuffer"),
     ],
 )
-def test_a_contract_that_cant_be_honoured_is_refused_by_name(
+def test_fault_21_a_contract_of_a_newer_schema_or_without_a_key_is_refused(
     parts: tuple[bytes, dict[str, Any]], key: str, value: object, reason: str
 ) -> None:
-    """FAULTS 20 and 21."""
+    """FAULTS 21."""
     with pytest.raises(ModelError, match=reason):
         parse_contract(put(parts[1], key, value), "model")
 
@@ -237,7 +276,7 @@ def test_any_json_gives_a_contract_or_a_model_error(value: Any) -> None:
     ("key", "value"),
     [("input.width", 400), ("input.height", 501)],
 )
-def test_a_graph_of_another_shape_than_its_contract_is_refused(
+def test_fault_20_a_graph_of_another_shape_than_its_contract_is_refused(
     parts: tuple[bytes, dict[str, Any]], key: str, value: int, tmp_path: Path
 ) -> None:
     """FAULTS 20: the message says both."""
@@ -247,7 +286,7 @@ def test_a_graph_of_another_shape_than_its_contract_is_refused(
         Classifier(path)
 
 
-def test_a_graph_of_another_type_than_its_contract_is_refused(tmp_path: Path) -> None:
+def test_fault_20_a_graph_of_another_type_than_its_contract_is_refused(tmp_path: Path) -> None:
     """FAULTS 20."""
     flatbuffer, _ = unpack(MODELS["float32"].read_bytes(), "float32")
     document = unpack(MODELS["int8"].read_bytes(), "int8")[1]
@@ -258,7 +297,83 @@ def test_a_graph_of_another_type_than_its_contract_is_refused(tmp_path: Path) ->
         Classifier(path)
 
 
-def test_what_is_hashed_is_what_is_loaded(
+def change_graph(flatbuffer: bytes, change: Callable[[Any], None]) -> bytes:
+    """Return a graph after ``change`` was at TFLite's own objects of it."""
+    flatbuffers = pytest.importorskip("flatbuffers")
+    schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
+    model = schema.ModelT.InitFromPackedBuf(bytearray(flatbuffer), 0)
+    change(model)
+    builder = flatbuffers.Builder(1 << 20)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def save_changed(path: Path, variant: str, change: Callable[[Any], None]) -> None:
+    """Write a model file with a changed graph, and a contract whose hash fits it."""
+    flatbuffer, document = unpack(MODELS[variant].read_bytes(), variant)
+    flatbuffer = change_graph(flatbuffer, change)
+    document["flatbuffer"]["sha256"] = hashlib.sha256(flatbuffer).hexdigest()
+    path.write_bytes(repack(flatbuffer, document))
+
+
+def head(model: Any) -> tuple[Any, Any, Any, Any]:
+    """Return the tensors of the last dense layer and the sigmoid: kernel, bias, sum, answer."""
+    graph = model.subgraphs[0]
+    dense, sigmoid = graph.operators[-2:]
+    numbers = (*dense.inputs[1:], dense.outputs[0], sigmoid.outputs[0])
+    return tuple(graph.tensors[number] for number in numbers)
+
+
+def test_fault_20_a_graph_of_another_class_count_is_refused(tmp_path: Path) -> None:
+    """FAULTS 20: a real graph with two outputs, its contract and hash right but for that."""
+
+    def two_classes(model: Any) -> None:
+        kernel, bias, total, answer = head(model)
+        for tensor in (kernel, bias):
+            buffer = model.buffers[tensor.buffer]
+            buffer.data = np.tile(np.array(buffer.data, np.uint8), 2)
+        kernel.shape, bias.shape = [2, 10], [2]
+        total.shape = answer.shape = [1, 2]
+
+    path = tmp_path / "model.tflite"
+    save_changed(path, "float32", two_classes)
+    with pytest.raises(ModelError, match=r"output is \[\(\(1, 2\).*its contract says \[\(\(1, 1\)"):
+        Classifier(path)
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.5])
+def test_fault_20_a_graph_of_another_input_scale_is_refused(scale: float, tmp_path: Path) -> None:
+    """FAULTS 20: scale 0 too."""
+
+    def rescale(model: Any) -> None:
+        graph = model.subgraphs[0]
+        graph.tensors[graph.inputs[0]].quantization.scale = [scale]
+
+    path = tmp_path / "model.tflite"
+    save_changed(path, "int8", rescale)
+    with pytest.raises(ModelError, match=rf"\({scale}, -128\), not \(1, -128\)|can't run this"):
+        Classifier(path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_fault_24_a_model_whose_answer_is_no_number_gives_no_label(
+    value: float, tmp_path: Path
+) -> None:
+    """FAULTS 24: on the real interpreter, from a real graph with such a weight."""
+
+    def spoil(model: Any) -> None:
+        _, bias, _, _ = head(model)
+        # An infinite sum would be an answer of 1: infinity less infinity is none.
+        values = np.array([value - value], np.float32)
+        model.buffers[bias.buffer].data = values.view(np.uint8)
+
+    path = tmp_path / "model.tflite"
+    save_changed(path, "float32", spoil)
+    with pytest.raises(PredictionError, match="nan, no probability"):
+        Analyzer(path).analyze(np.zeros((9, 9, 3), np.uint8))
+
+
+def test_fault_23_what_is_hashed_is_what_is_loaded(
     whole: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """FAULTS 23: the file is read once; swapping it afterwards changes nothing."""

@@ -59,7 +59,9 @@ def test_every_module_of_the_edge_loads_without_the_heavy_packages_and_the_netwo
     assert result.returncode == 0, result.stderr
 
 
-def test_a_whole_run_needs_neither_the_heavy_packages_nor_the_network(tmp_path: Path) -> None:
+def test_fault_57_a_whole_run_needs_neither_the_heavy_packages_nor_the_network(
+    tmp_path: Path,
+) -> None:
     """FAULTS 57."""
     arguments = [str(SAMPLES[0]), "--json", "--save", str(tmp_path)]
     result = run_guarded(f"from edge.run import main\nsys.exit(main({arguments}))\n")
@@ -74,7 +76,7 @@ def test_the_guard_itself_catches_both() -> None:
     assert "tried to use the network" in run_guarded("import socket; socket.socket()").stderr
 
 
-def test_without_a_runtime_the_message_names_what_to_install(
+def test_fault_22_without_a_runtime_the_message_names_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """FAULTS 22."""
@@ -86,7 +88,10 @@ def test_without_a_runtime_the_message_names_what_to_install(
     assert issubclass(RuntimeMissingError, ImportError)
 
 
-def test_tflite_runtime_is_taken_where_it_is_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fault_22_tflite_runtime_is_taken_unless_numpy_2_is_beside_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """FAULTS 22: the message names the fix."""
     monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     fake = types.ModuleType("tflite_runtime.interpreter")
@@ -100,7 +105,9 @@ def test_tflite_runtime_is_taken_where_it_is_what_there_is(monkeypatch: pytest.M
         load_interpreter_class()
 
 
-def test_an_operation_that_the_runtime_lacks_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fault_22_an_operation_that_the_runtime_lacks_is_explained(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """FAULTS 22."""
 
     def refuse(**_: Any) -> None:
@@ -112,7 +119,9 @@ def test_an_operation_that_the_runtime_lacks_is_explained(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 1.5, -0.1])
-def test_an_output_that_is_no_probability_is_an_error_and_never_a_label(value: float) -> None:
+def test_fault_24_an_output_that_is_no_probability_is_an_error_and_never_a_label(
+    value: float,
+) -> None:
     """FAULTS 24."""
     classifier = Classifier(MODELS["int8"], threads=1)
     real = classifier._interpreter
@@ -124,7 +133,7 @@ def test_an_output_that_is_no_probability_is_an_error_and_never_a_label(value: f
         classifier.predict(np.zeros((5, 5, 3), np.uint8))
 
 
-def test_bytes_reach_an_int8_input_exactly() -> None:
+def test_fault_25_bytes_reach_an_int8_input_exactly() -> None:
     """FAULTS 25: every byte, the ends among them: scale 1, zero point -128."""
     image = np.arange(256, dtype=np.uint8).reshape(16, 16)[..., None].repeat(3, axis=2)
     spec = InputSpec((16, 16), "linear", "int8", 0x80)
@@ -142,7 +151,7 @@ def test_the_resize_is_opencvs_bilinear_written_in_place() -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_answers_from_several_threads_are_those_of_one(
+def test_fault_26_answers_from_several_threads_are_those_of_one(
     threads: int, int8_analyzer: Analyzer
 ) -> None:
     """FAULTS 26: one analyzer, also where it works side by side itself."""

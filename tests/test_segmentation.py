@@ -70,7 +70,7 @@ def test_the_notebooks_figure_box_is_found() -> None:
 
 @pytest.mark.parametrize("value", [0, 1, 128, 255])
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (200, 300)])
-def test_a_picture_of_one_colour_has_no_region(value: int, shape: tuple[int, int]) -> None:
+def test_fault_13_a_picture_of_one_colour_has_no_region(value: int, shape: tuple[int, int]) -> None:
     """FAULTS 13: not a box around the picture."""
     assert find_regions(np.full((*shape, 3), value, np.uint8)) == ()
 

@@ -18,6 +18,7 @@ np = pytest.importorskip("numpy")
 h5py = pytest.importorskip("h5py")
 keras = pytest.importorskip("keras")
 
+from convert import weights_h5  # noqa: E402
 from convert.errors import ConvertError, WeightsError  # noqa: E402
 from convert.network import LAYERS, build_network  # noqa: E402
 from convert.weights import apply_weights, kind_of, read_weights, write_weights  # noqa: E402
@@ -215,7 +216,7 @@ def test_weights_that_were_read_cannot_be_changed(kept: Kept) -> None:
 
 
 @pytest.mark.parametrize("fault", ["missing", "extra", "shape", "nan", "declared", "not json"])
-def test_nothing_is_written_of_what_could_not_be_read(
+def test_fault_32_nothing_is_written_of_what_could_not_be_read(
     kept: Kept,
     tmp_path: Path,
     fault: str,
@@ -290,7 +291,7 @@ def test_a_corrupt_declaration_is_an_error(kept: Kept, tmp_path: Path, text: str
         (b"\x89HDF\r\n\x1a\n", "damaged"),
     ],
 )
-def test_the_error_says_what_the_file_is(tmp_path: Path, data: bytes, says: str) -> None:
+def test_fault_27_the_error_says_what_the_file_is(tmp_path: Path, data: bytes, says: str) -> None:
     """27."""
     path = tmp_path / "model.h5"
     path.write_bytes(data)
@@ -314,7 +315,7 @@ def test_every_error_is_one_of_the_package_and_a_value_error() -> None:
 
 
 @pytest.mark.parametrize("cut", [9, 96, 700, 2048, 5000, 0.1, 0.5, 0.9, -4096, -1])
-def test_a_cut_file_is_an_error(kept: Kept, tmp_path: Path, cut: float) -> None:
+def test_fault_27_a_cut_file_is_an_error(kept: Kept, tmp_path: Path, cut: float) -> None:
     """27."""
     data = kept.legacy.read_bytes()
     path = tmp_path / "cut.h5"
@@ -386,7 +387,41 @@ def test_a_library_that_never_ends_is_an_error(
         read_weights(kept.legacy)
 
 
-def test_the_hash_tells_what_h5py_does_not(kept: Kept, tmp_path: Path) -> None:
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_a_library_that_goes_round_for_ever_is_ended_by_its_processor_time(
+    kept: Kept,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With no second left for it, so that the test needs none."""
+    code = (
+        "import itertools; from convert import weights_h5; weights_h5.MAX_PARSE_S = 0; "
+        "weights_h5.h5py.File = lambda *_: all(map(int, itertools.repeat(1))); "
+        "weights_h5.parse_stdin()"
+    )
+    endless = tmp_path / "python"
+    endless.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "{code}"\n')
+    endless.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(endless))
+    with pytest.raises(WeightsError, match=r"can't be read in 4 s; fetch it again"):
+        read_weights(kept.legacy)
+
+
+def test_the_process_that_reads_is_limited_in_memory_and_time(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    resource = pytest.importorskip("resource")
+    limits: dict[int, tuple[int, int]] = {}
+    monkeypatch.setattr(resource, "setrlimit", limits.__setitem__)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(kept.legacy.read_bytes())))
+    weights_h5.parse_stdin()
+    assert b"declared" in capsysbinary.readouterr().out[:100]
+    assert limits[resource.RLIMIT_AS] == (1 << 30, 1 << 30)
+    used = time.process_time()
+    assert limits[resource.RLIMIT_CPU][0] <= used + weights_h5.MAX_PARSE_S + 1
+
+
+def test_fault_28_the_hash_tells_what_h5py_does_not(kept: Kept, tmp_path: Path) -> None:
     """28, 55."""
     data = bytearray(kept.legacy.read_bytes())
     good = hashlib.sha256(data).hexdigest()
@@ -415,7 +450,7 @@ def test_a_file_over_the_cap_is_refused(
         read_weights(bomb)
 
 
-def test_a_claim_of_a_million_million_floats_is_refused_at_once(tmp_path: Path) -> None:
+def test_fault_29_a_claim_of_a_million_million_floats_is_refused_at_once(tmp_path: Path) -> None:
     """29."""
     path = tmp_path / "claim.h5"
     with h5py.File(path, "w") as file:
@@ -435,7 +470,9 @@ def test_a_claim_of_a_million_million_floats_is_refused_at_once(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("kind", ["external", "soft", "dangling", "group", "virtual", "storage"])
-def test_nothing_outside_the_dataset_is_followed(kept: Kept, tmp_path: Path, kind: str) -> None:
+def test_fault_30_nothing_outside_the_dataset_is_followed(
+    kept: Kept, tmp_path: Path, kind: str
+) -> None:
     """30: the target is a good file, so that following it would succeed."""
     other = str(kept.legacy)
     raw = tmp_path / "raw.bin"
@@ -469,7 +506,7 @@ def test_nothing_outside_the_dataset_is_followed(kept: Kept, tmp_path: Path, kin
         read_weights(path)
 
 
-def test_compressed_and_other_types_are_refused(kept: Kept, tmp_path: Path) -> None:
+def test_fault_30_compressed_and_other_types_are_refused(kept: Kept, tmp_path: Path) -> None:
     """30."""
     bias = kept.arrays["conv1"][1]
     for how, says in (
@@ -484,7 +521,7 @@ def test_compressed_and_other_types_are_refused(kept: Kept, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", ["lambda.h5", "lambda.keras"])
-def test_a_model_is_never_deserialised(kept: Kept, tmp_path: Path, name: str) -> None:
+def test_fault_31_a_model_is_never_deserialised(kept: Kept, tmp_path: Path, name: str) -> None:
     """31: the layer would leave a mark as soon as Keras built it."""
     mark = tmp_path / "mark"
     # The code is saved with the model, so it has to bring its own imports.
@@ -501,7 +538,7 @@ def test_a_model_is_never_deserialised(kept: Kept, tmp_path: Path, name: str) ->
 # Weights of another network.
 
 
-def test_a_missing_layer_is_named(kept: Kept, tmp_path: Path) -> None:
+def test_fault_32_a_missing_layer_is_named(kept: Kept, tmp_path: Path) -> None:
     """32."""
 
     def change(file: Any) -> None:
@@ -512,7 +549,9 @@ def test_a_missing_layer_is_named(kept: Kept, tmp_path: Path) -> None:
         read_weights(spoil(kept, tmp_path, change))
 
 
-def test_a_listed_layer_or_weight_that_is_not_there_is_named(kept: Kept, tmp_path: Path) -> None:
+def test_fault_32_a_listed_layer_or_weight_that_is_not_there_is_named(
+    kept: Kept, tmp_path: Path
+) -> None:
     """32."""
     for name in ("pool1", "dense1", "dense1/dense1/bias"):
         path = spoil(kept, tmp_path, methodcaller("__delitem__", name))
@@ -520,7 +559,7 @@ def test_a_listed_layer_or_weight_that_is_not_there_is_named(kept: Kept, tmp_pat
             read_weights(path)
 
 
-def test_a_wrong_shape_is_named_with_both_shapes(kept: Kept, tmp_path: Path) -> None:
+def test_fault_32_a_wrong_shape_is_named_with_both_shapes(kept: Kept, tmp_path: Path) -> None:
     """32."""
     wrong = np.zeros((3, 3, 32, 16), np.float32)
     path = spoil(kept, tmp_path, lambda f: replace(f, "conv2/conv2/kernel", data=wrong))
@@ -531,7 +570,7 @@ def test_a_wrong_shape_is_named_with_both_shapes(kept: Kept, tmp_path: Path) -> 
         read_weights(path)
 
 
-def test_an_extra_layer_is_named(kept: Kept, tmp_path: Path) -> None:
+def test_fault_32_an_extra_layer_is_named(kept: Kept, tmp_path: Path) -> None:
     """32: a batch normalisation would change every answer, so it can't be left out."""
     for name in ("more.weights.h5", "more.h5"):
         model = custom_named(kept, keras.layers.BatchNormalization(name="norm"))
@@ -550,7 +589,9 @@ def test_another_order_is_refused(kept: Kept, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300])
-def test_weights_that_are_no_number_are_refused(kept: Kept, tmp_path: Path, value: float) -> None:
+def test_fault_32_weights_that_are_no_number_are_refused(
+    kept: Kept, tmp_path: Path, value: float
+) -> None:
     """32: 1e300 is one as float64, but not as float32."""
     bias = kept.arrays["dense1"][1].astype("f8")
     bias[3] = value

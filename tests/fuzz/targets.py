@@ -1,0 +1,198 @@
+"""What is attacked: for each target its corpus, its mutator, and what may come of a case."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import random
+import tempfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.pictures import MODELS, ROOT
+
+from .mutate import mutate_bytes, mutate_json, mutate_picture
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from edge import Analysis
+
+    Mutate = Callable[[random.Random, bytes, Sequence[bytes]], bytes]
+    Check = Callable[[bytes], object]
+
+CORPUS = ROOT / "tests" / "fuzz" / "corpus"
+_SHA256 = b"@SHA256@"
+"""What a contract of the corpus has in the place of the float32 model's hash."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A reader of files, and how it is attacked."""
+
+    name: str
+    corpus: Callable[[], list[bytes]]
+    mutate: Mutate
+    prepare: Callable[[Path], Check]
+    """Load what the check needs; it may write files into the folder.
+
+    The check returns if a case is accepted, raises a ``LesionEdgeError`` if it is refused, and an
+    ``AssertionError`` if it is accepted and something is wrong with that.
+    """
+
+    def case(self, corpus: Sequence[bytes], seed: int, number: int) -> bytes:
+        """Return the case: the corpus itself first, then one mutation after another."""
+        if number < len(corpus):
+            return corpus[number]
+        draw = random.Random(f"{self.name} {seed} {number}")
+        original = draw.choice(corpus)
+        for _ in range(100):
+            mutated = self.mutate(draw, original, corpus)
+            if mutated != original:
+                return mutated
+        raise AssertionError("a hundred mutations changed nothing")
+
+
+def _files(name: str) -> list[bytes]:
+    return [path.read_bytes() for path in sorted((CORPUS / name).iterdir())]
+
+
+def _models() -> list[bytes]:
+    return [path.read_bytes() for path in MODELS.values()]
+
+
+def _contracts() -> list[bytes]:
+    from edge.modelfile import unpack
+
+    flatbuffer, document = unpack(MODELS["float32"].read_bytes(), "model")
+    sha256 = hashlib.sha256(flatbuffer).hexdigest().encode()
+    own = json.dumps(document, indent=2, ensure_ascii=False).encode()
+    return [own, *(data.replace(_SHA256, sha256) for data in _files("contracts"))]
+
+
+def _check_analysis(analysis: Analysis, labels: tuple[str, str]) -> None:
+    assert 0.0 <= analysis.probability <= 1.0
+    assert analysis.label == labels[analysis.probability >= analysis.threshold]
+    width, height = analysis.size_wh
+    for region in analysis.regions:
+        assert 0 <= region.x < region.x + region.width <= width
+        assert 0 <= region.y < region.y + region.height <= height
+    text = json.dumps(analysis.to_dict())
+    assert not math.isnan(json.loads(text)["probability"])
+
+
+def _prepare_pictures(_: Path) -> Check:
+    import cv2
+    import numpy as np
+
+    from edge import Analyzer, annotate, decode
+
+    cv2.setNumThreads(1)
+    analyzer = Analyzer(MODELS["int8"], threads=1)
+
+    def check(data: bytes) -> None:
+        picture = decode(data, "case", fast=len(data) % 4 == 0)
+        assert picture.image_bgr.dtype == np.uint8
+        assert picture.image_bgr.ndim == 3
+        analysis = analyzer.analyze(picture)
+        _check_analysis(analysis, analyzer.contract.labels)
+        if len(data) % 3 == 0:
+            assert cv2.imencode(".jpg", annotate(picture.image_bgr, analysis))[0]
+
+    return check
+
+
+def _prepare_models(folder: Path) -> Check:
+    from edge.runtime import Classifier
+
+    path, originals = folder / "model.tflite", _models()
+
+    def check(data: bytes) -> None:
+        path.write_bytes(data)
+        Classifier(path, threads=1)
+        assert data in originals, "a model file was accepted whose bytes were changed"
+
+    return check
+
+
+def _prepare_contracts(folder: Path) -> Check:
+    """A contract behind its flatbuffer, with hash and archive made anew, or beside it."""
+    import numpy as np
+
+    from edge import Analyzer
+    from edge.modelfile import pack, unpack
+
+    flatbuffer, _ = unpack(MODELS["float32"].read_bytes(), "model")
+    whole, plain, beside = (folder / name for name in ("whole", "plain", "contract.json"))
+    plain.write_bytes(flatbuffer)
+    image = np.random.default_rng(0).integers(0, 256, (90, 90, 3), np.uint8)
+
+    def check(data: bytes) -> None:
+        if len(data) % 2:
+            beside.write_bytes(data)
+            analyzer = Analyzer(plain, contract=beside, threads=1)
+        else:
+            whole.write_bytes(pack(flatbuffer, data))
+            analyzer = Analyzer(whole, threads=1)
+        contract = analyzer.contract
+        assert contract.sha256 == hashlib.sha256(flatbuffer).hexdigest()
+        assert all(text.isprintable() for text in (*contract.labels, contract.name))
+        _check_analysis(analyzer.analyze(image), contract.labels)
+
+    return check
+
+
+def _prepare_weights(folder: Path) -> Check:
+    import numpy as np
+
+    from convert.network import LAYERS
+    from convert.weights import read_weights
+
+    path = folder / "model.h5"
+
+    def check(data: bytes) -> None:
+        path.write_bytes(data)
+        weights = read_weights(path)
+        assert weights.sha256 == hashlib.sha256(data).hexdigest()
+        for spec in LAYERS:
+            kernel, bias = weights.arrays[spec.name]
+            assert (kernel.shape, bias.shape) == (spec.kernel, spec.bias)
+            assert np.isfinite(kernel).all()
+            assert np.isfinite(bias).all()
+
+    return check
+
+
+TARGETS = {
+    target.name: target
+    for target in (
+        Target("pictures", lambda: _files("pictures"), mutate_picture, _prepare_pictures),
+        Target("models", _models, mutate_bytes, _prepare_models),
+        Target("contracts", _contracts, mutate_json, _prepare_contracts),
+        Target("weights", lambda: _files("weights"), mutate_bytes, _prepare_weights),
+    )
+}
+
+
+def run_case(check: Check, data: bytes) -> tuple[str, str]:
+    """Run one case: ``accepted`` or ``refused``, or ``foreign`` or ``unsound`` and a finding."""
+    from edge import LesionEdgeError
+
+    try:
+        check(data)
+    except LesionEdgeError as error:
+        text = str(error)
+        # One line, whatever the file holds.
+        return ("refused", text) if text.isprintable() else ("unsound", repr(text))
+    except AssertionError as error:
+        return "unsound", str(error)
+    except Exception as error:  # noqa: BLE001 - that there is none is what is tested
+        return "foreign", f"{type(error).__name__}: {error}"
+    return "accepted", ""
+
+
+def temporary_folder() -> tempfile.TemporaryDirectory[str]:
+    """Return a folder for what the checks write."""
+    return tempfile.TemporaryDirectory(prefix="lesion-edge-fuzz-")
