@@ -17,7 +17,7 @@ FrameState: TypeAlias = Literal["ok", "blurred", "stale", "black", "saturated", 
 BLACK_BELOW = 32
 """Black if 99 of 100 pixels are darker, of 0..255.  Of 2,800 dermoscopic pictures (ISIC) this
 percentile is 106 or more."""
-SATURATED_SHARE = 0.6
+SATURATED_SHARE = 0.5
 """Saturated if a larger share of pixels has all three channels at 250 or more.  Of those
 pictures the largest share is 0.38, of 99 in 100 it is below 0.03."""
 BLURRED_BELOW = 9.0
