@@ -7,25 +7,31 @@
 Research and education only, not a diagnosis.
 """
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
 from . import limits as _limits
 
 if _limits.is_command():
-    _limits.limit_opencv()  # before the imports below load OpenCV
+    _limits.limit_opencv()  # before anything loads OpenCV
 
-from .analysis import Analysis, Timings
-from .analyzer import Analyzer, read_picture
-from .annotate import annotate
-from .contract import Contract, InputSpec
-from .errors import (
-    LesionEdgeError,
-    ModelError,
-    OutputError,
-    PictureError,
-    PredictionError,
-    RuntimeMissingError,
-)
-from .picture import Picture, decode
-from .segmentation import Region, find_regions
+if TYPE_CHECKING:
+    from .analysis import Analysis, Timings
+    from .analyzer import Analyzer, read_picture
+    from .contract import Contract, InputSpec
+    from .drawing import annotate
+    from .errors import (
+        LesionEdgeError,
+        ModelError,
+        OutputError,
+        PictureError,
+        PredictionError,
+        RuntimeMissingError,
+    )
+    from .picture import Picture, decode
+    from .segmentation import Region, find_regions
 
 __version__ = "0.1.0"
 
@@ -48,3 +54,34 @@ __all__ = [
     "find_regions",
     "read_picture",
 ]
+
+# A name's module is imported when the name is first used: `python -m edge.doctor` has to start
+# where numpy, OpenCV or the runtime can't.  No module may be called as a name is.
+_MODULES = {
+    "analysis": ("Analysis", "Timings"),
+    "analyzer": ("Analyzer", "read_picture"),
+    "contract": ("Contract", "InputSpec"),
+    "drawing": ("annotate",),
+    "errors": (
+        "LesionEdgeError", "ModelError", "OutputError", "PictureError", "PredictionError",
+        "RuntimeMissingError",
+    ),
+    "picture": ("Picture", "decode"),
+    "segmentation": ("Region", "find_regions"),
+}  # fmt: skip
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+
+if not TYPE_CHECKING:  # to a type checker, any name would be there
+
+    def __getattr__(name: str) -> object:
+        if name not in _MODULE_OF:
+            message = f"module {__name__!r} has no attribute {name!r}"
+            raise AttributeError(message)
+        value: object = getattr(importlib.import_module(f".{_MODULE_OF[name]}", __name__), name)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -27,6 +27,10 @@ class PredictionError(LesionEdgeError, ArithmeticError):
     """The model gave something that is no probability."""
 
 
+class CameraError(LesionEdgeError, OSError):
+    """A camera that can't be opened, or gives no frame that can be used."""
+
+
 class OutputError(LesionEdgeError, OSError):
     """A result could not be written."""
 

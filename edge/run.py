@@ -14,9 +14,10 @@ import cv2
 
 from .analysis import NOTICE, Analysis
 from .analyzer import Analyzer
-from .annotate import save_annotated
 from .arguments import count, share
+from .drawing import save_annotated
 from .errors import LesionEdgeError, OutputError
+from .output import write_line
 from .picture import printable
 from .sources import expand
 from .terminal import Progress, quiet_native_stderr
@@ -170,7 +171,7 @@ def _report_json(
         line["model"] = model
         if saved:
             line["saved"] = saved
-    _write_line(json.dumps(line))
+    write_line(json.dumps(line))
 
 
 def _report_text(
@@ -196,19 +197,7 @@ def _report_text(
         text += f"; warning: {warning}"
     if saved:
         text += f" -> {printable(saved)}"
-    _write_line(text)
-
-
-def _write_line(text: str) -> None:
-    try:
-        print(text, flush=True)
-    except OSError as error:
-        # The line is still in the buffer, and Python's own flush at exit must not complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if isinstance(error, BrokenPipeError):
-            raise
-        message = f"standard output can't be written: {error.strerror}"
-        raise OutputError(message) from error
+    write_line(text)
 
 
 class _Output:

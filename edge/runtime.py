@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import importlib
 import os
+import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -208,8 +209,15 @@ def load_interpreter_class() -> Any:
             )
             continue
         return module.Interpreter
-    problems.append("pip install ai-edge-litert")
+    problems.append(install_command())
     raise RuntimeMissingError("no TFLite runtime works here: " + "; or ".join(problems))
+
+
+def install_command() -> str:
+    """Return the pip command that installs a runtime for this Python: 32-bit has only the old."""
+    if sys.maxsize > 2**32:
+        return "pip install ai-edge-litert"
+    return "pip install tflite-runtime==2.14.0 'numpy<2' 'opencv-python-headless<4.12'"
 
 
 def _make_interpreter(flatbuffer: bytes, threads: int, name: str) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edge import Analysis, OutputError, Region, Timings, annotate, files, find_regions, read_picture
-from edge.annotate import save_annotated
+from edge.drawing import save_annotated
 from edge.files import write_atomically
 
 if TYPE_CHECKING:

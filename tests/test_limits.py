@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from edge import Analyzer, ModelError, PictureError, annotate, decode
-from edge.annotate import save_annotated
 from edge.contract import parse_contract
+from edge.drawing import save_annotated
 from edge.errors import OutputError, shown
 from edge.limits import MAX_PIXELS, MAX_SCANNED_PIXELS
 from edge.modelfile import MAX_CONTRACT_BYTES, pack, unpack

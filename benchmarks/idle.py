@@ -1,0 +1,123 @@
+"""What the camera loop costs between two snapshots, in percent of one core.
+
+    python -m benchmarks.idle [--seconds 30]
+
+Two sources of 30 frames a second, at the default interval: one whose frames can be skipped without
+being decoded, as a V4L2 device's can (its driver's own cost isn't in it: the frames come from a
+sleeping stand-in), and an HTTP stream of JPEG frames of 1280x720 from another process on loopback,
+of which FFmpeg decodes each.  Processor time of this whole process, the first snapshot left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import subprocess
+import sys
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from edge import Analyzer
+from edge.camera import Settings, SnapshotLoop
+from edge.camera.cameras import OpenCVCamera
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edge.camera import Camera
+
+_RATE = 30.0
+_SIZE_WH = (1280, 720)
+
+
+class SkippingCamera:
+    """Thirty frames a second, of which only those that are wanted are made."""
+
+    name = "skipping"
+    live = True
+    fixed_size = True
+
+    def open(self) -> None:
+        """Nothing to open."""
+        self._noise = np.random.default_rng(0)
+
+    def grab(self) -> bool:
+        """Wait for the next frame, as a device's read does."""
+        time.sleep(1 / _RATE)
+        return True
+
+    def retrieve(self) -> NDArray[np.uint8] | None:
+        """Make a frame."""
+        return self._noise.integers(60, 200, (*_SIZE_WH[::-1], 3), dtype=np.uint8)
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+def measure(camera: Camera, seconds: float) -> float:
+    """Return the share of one core that the loop takes between its first and second snapshot."""
+    loop = SnapshotLoop(
+        camera, Analyzer(threads=1), Settings(interval_s=seconds, count=2, warmup=10, max_age_s=10)
+    )
+    snapshots = iter(loop)
+    next(snapshots)
+    processor, wall = time.process_time(), time.monotonic()
+    next(snapshots)
+    share = (time.process_time() - processor) / (time.monotonic() - wall)
+    loop.stop()
+    list(snapshots)
+    return share
+
+
+def serve() -> None:
+    """Serve JPEG frames over HTTP until killed; the port is printed first."""
+    width, height = _SIZE_WH
+    frames = []
+    for seed in range(8):
+        coarse = np.random.default_rng(seed).integers(60, 200, (45, 80, 3), dtype=np.uint8)
+        frame = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+        frames.append(cv2.imencode(".jpg", frame)[1].tobytes())
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+            self.end_headers()
+            for frame in itertools.cycle(frames):
+                head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(frame)}"
+                self.wfile.write(head.encode() + b"\r\n\r\n" + frame + b"\r\n")
+                time.sleep(1 / _RATE)
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    print(server.server_address[1], flush=True)
+    server.serve_forever()
+
+
+def main() -> None:
+    """Measure both sources and print their figures."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.idle", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=10.0, help="the interval (default: 10)")
+    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve:
+        serve()
+    print(f"frames skipped undecoded: {measure(SkippingCamera(), options.seconds):.2%} of one core")
+    with subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.idle", "--serve"],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    ) as server:  # fmt: skip
+        assert server.stdout is not None
+        camera = OpenCVCamera(f"http://127.0.0.1:{int(server.stdout.readline())}/")
+        share = measure(camera, options.seconds)
+        print(f"each frame of {_SIZE_WH[0]}x{_SIZE_WH[1]} decoded: {share:.2%} of one core")
+        server.kill()
+
+
+if __name__ == "__main__":
+    main()
+    os._exit(0)

@@ -1,0 +1,1 @@
+"""Bringing the package to a device: see INSTALL.md."""

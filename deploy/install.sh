@@ -1,0 +1,36 @@
+#!/bin/sh
+# Installs lesion-edge from this folder, without a network: sh install.sh [FOLDER]
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+target=${1:-$HOME/lesion-edge}
+python=${PYTHON:-python3}
+
+stop() {
+    echo "install.sh: $*" >&2
+    exit 1
+}
+
+command -v "$python" >/dev/null || stop "no $python; on Debian: sudo apt install python3"
+about=$("$python" -c 'import platform, sys
+print(platform.machine(), "%d.%d" % sys.version_info[:2], 64 if sys.maxsize > 2**32 else 32)')
+[ "$about" = "@MACHINE@ @PYTHON@ 64" ] || stop "these wheels are for @MACHINE@, 64-bit Python" \
+    "@PYTHON@; this is $about; make a wheelhouse for that, or name another Python: PYTHON=..."
+(cd "$here" && sha256sum --check --quiet SHA256SUMS) || stop "damaged files: copy the folder again"
+[ ! -e "$target" ] || [ -e "$target/pyvenv.cfg" ] || stop "$target is there already; name another" \
+    "folder: sh install.sh FOLDER"
+
+# Pip comes along, as Debian's Python can't give a venv one without the package python3-venv.
+"$python" -m venv --clear --without-pip "$target"
+unset PIP_FIND_LINKS PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_CONSTRAINT
+export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONFIG_FILE=/dev/null
+target=$(cd "$target" && pwd)
+pip=$(echo "$here"/wheels/pip-*.whl)
+"$target/bin/python" "$pip/pip" install --quiet --no-index --find-links "$here/wheels" pip lesion-edge
+[ ! -e "$here/model.tflite" ] || cp "$here/model.tflite" "$target/model.tflite"
+
+cd "$target"
+set -- "$here/picture.jpg"
+[ ! -e model.tflite ] || set -- --model "$target/model.tflite" "$@"
+"$target/bin/python" -m edge.run "$@"
+echo "installed; use it with: $target/bin/python -m edge.run PICTURE"

@@ -1,0 +1,217 @@
+"""Look through a camera every few seconds, unattended: mark lesions, print benign or malignant."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import re
+import signal
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from edge.analysis import NOTICE
+from edge.analyzer import Analyzer
+from edge.arguments import count, share
+from edge.errors import LesionEdgeError, OutputError
+from edge.output import write_line
+from edge.terminal import quiet_native_stderr
+
+from .cameras import open_source
+from .check import check
+from .loop import Settings, SnapshotLoop
+from .notify import Both, StatusFile, SystemdNotifier
+from .store import Store
+from .supervisor import CameraStuckError, Patience
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+
+    from .snapshot import Snapshot
+
+_WARMUP = 10
+_EPILOG = f"""\
+A snapshot is a line on standard output; what happens to camera and disk is told on standard error,
+once each. SIGTERM and SIGINT end it, SIGHUP opens the camera anew.
+
+exit status: 0 ended by a signal, --count or the end of a file; 1 no camera, no model, or given up;
+2 wrong usage; 3 the camera's driver hangs and only a restart helps; 130 interrupted twice.
+
+{NOTICE}"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    options = _parse(arguments)
+    try:
+        with quiet_native_stderr():  # OpenCV and FFmpeg complain of every try
+            logging.basicConfig(
+                format="edge.camera: %(message)s", level=logging.INFO, stream=sys.stderr, force=True
+            )
+            return check(options) if options.check else _run(options)
+    except CameraStuckError as error:
+        print(f"edge.camera: {error}", file=sys.stderr)
+        return 3
+    except LesionEdgeError as error:
+        print(f"edge.camera: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # whoever read our output has enough
+        return 1
+
+
+def _run(options: argparse.Namespace) -> int:
+    if sys.stdout is None:
+        raise OutputError("standard output is closed")
+    analyzer = Analyzer(options.model, threads=options.threads, threshold=options.threshold)
+    contract = analyzer.contract
+    model = {"name": contract.name, "variant": contract.variant, "sha256": contract.sha256}
+    store = None
+    if options.save != "none":
+        store = Store(
+            options.out, policy=options.save, keep=options.keep, min_free_bytes=options.min_free,
+            model=model, positive=contract.labels[1],
+        )  # fmt: skip
+    camera = open_source(
+        options.source, interval_s=options.interval, timeout_s=options.read_timeout,
+        size_wh=options.size,
+    )  # fmt: skip
+    warmup = options.warmup
+    if warmup is None:
+        warmup = _WARMUP if camera.fixed_size and not os.path.isfile(options.source) else 0
+    systemd = SystemdNotifier()
+    status = [StatusFile(options.status_file, store)] if options.status_file else []
+    settings = Settings(
+        interval_s=options.interval,
+        count=options.count,
+        warmup=warmup,
+        max_age_s=options.max_age,
+        wait_for_camera=options.wait_for_camera,
+        patience=Patience(
+            open_s=options.read_timeout * 3, read_s=options.read_timeout, give_up_s=options.give_up
+        ),
+    )
+    loop = SnapshotLoop(camera, analyzer, settings, store=store, notifier=Both(systemd, *status))
+    _listen(loop)
+    for number, snapshot in enumerate(loop):
+        if options.json:
+            line = snapshot.to_dict()
+            if snapshot.analysis is not None:
+                line["model"] = model
+            write_line(json.dumps(line))
+        else:
+            write_line(_text(snapshot))
+            if number == 0:
+                print(NOTICE, file=sys.stderr)
+    systemd.stopping()
+    return 0
+
+
+def _listen(loop: SnapshotLoop) -> None:
+    interrupted = False
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        nonlocal interrupted
+        if number == signal.SIGINT and interrupted:
+            os._exit(130)
+        interrupted = number == signal.SIGINT
+        loop.stop()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    signal.signal(signal.SIGHUP, lambda *_: loop.reopen())
+
+
+def _text(snapshot: Snapshot) -> str:
+    text = f"{snapshot.captured_at:%Y-%m-%dT%H:%M:%SZ} {snapshot.source}: "
+    if snapshot.analysis is None:
+        text += snapshot.error or f"{snapshot.frame_state} frame, not analysed"
+    else:
+        found = len(snapshot.analysis.regions)
+        text += (
+            f"{snapshot.analysis.label}, p={snapshot.analysis.probability:.4f}, "
+            f"{found or 'no'} region{'' if found == 1 else 's'}"
+        )
+        if snapshot.frame_state != "ok":
+            text += f"; warning: the frame is {snapshot.frame_state}"
+    return f"{text} -> {snapshot.saved}" if snapshot.saved else text
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m edge.camera",
+        description=__doc__,
+        epilog=_EPILOG,
+        formatter_class=partial(argparse.RawDescriptionHelpFormatter, width=98),
+    )
+    add: Any = parser.add_argument
+    add("--source", default="0", help="a device's number or /dev/videoN, an rtsp or http(s)"
+        " address, picamera2, a video file, or a folder of pictures played as a camera"
+        " (default: 0)")  # fmt: skip
+    add("--interval", type=_seconds, default=10.0, metavar="SECONDS",
+        help="between snapshots (default: 10)")  # fmt: skip
+    add("--count", type=count, metavar="N", help="end after so many snapshots (default: never)")
+    add("--out", default="snapshots", metavar="DIR", help="where to save (default: ./snapshots)")
+    add("--save", choices=("all", "positive", "changed", "none"), default="all",
+        help="which annotated pictures to save; each snapshot but with none gets a line in the"
+        " day's log (default: all)")  # fmt: skip
+    add("--keep", type=count, default=1000, metavar="N",
+        help="pictures to keep, the oldest go (default: 1000)")  # fmt: skip
+    add("--min-free", type=_bytes, default=_bytes("200M"), metavar="SIZE",
+        help="leave so much of the disk free: 500M, 2G (default: 200M)")  # fmt: skip
+    add("--json", action="store_true", help="JSON Lines instead of text")
+    add("--model", metavar="FILE", help="a .tflite file made by python -m convert")
+    add("--threads", type=count, metavar="N", help="cores to use (default: all, four at most)")
+    add("--threshold", type=share, metavar="P", help="malignant from this probability on")
+    add("--size", type=_size, metavar="WxH", help="frame size to ask the camera for")
+    add("--warmup", type=_whole, metavar="N", help="frames to discard after each opening"
+        f" (default: {_WARMUP} for a camera, 0 for files)")  # fmt: skip
+    add("--max-age", type=_seconds, default=2.0, metavar="SECONDS",
+        help="an older frame is never analysed (default: 2)")  # fmt: skip
+    add("--read-timeout", type=_seconds, default=5.0, metavar="SECONDS",
+        help="give up a read after this long, opening after three times as long"
+        " (default: 5)")  # fmt: skip
+    add("--wait-for-camera", action="store_true",
+        help="keep trying if there is no camera at the start, too")  # fmt: skip
+    add("--give-up", type=_seconds, metavar="SECONDS",
+        help="end with status 1 if the camera is lost for so long (default: never)")  # fmt: skip
+    add("--status-file", metavar="FILE", help="keep counts, camera, disk and temperature in this"
+        " JSON file; best below /run")  # fmt: skip
+    add("--check", action="store_true", help="try camera, model and disk, say what is wrong and how"
+        " to mend it, and end")  # fmt: skip
+    return parser.parse_args(arguments)
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 1e9:
+        raise argparse.ArgumentTypeError("must be 0 or more")
+    return value
+
+
+def _whole(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError("must be 0 or more")
+    return value
+
+
+def _bytes(text: str) -> int:
+    match = re.fullmatch(r"(\d+)([KMG]?)B?", text.upper())
+    if not match:
+        raise argparse.ArgumentTypeError("must be a number of bytes, such as 500M or 2G")
+    return int(match[1]) * {"": 1, "K": 1000, "M": 10**6, "G": 10**9}[match[2]]
+
+
+def _size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if not match:
+        raise argparse.ArgumentTypeError("must be WIDTHxHEIGHT, such as 1280x960")
+    return int(match[1]), int(match[2])
+
+
+if __name__ == "__main__":
+    # A thread that hangs in the camera's driver would not let Python end by itself.
+    os._exit(main())

@@ -1,0 +1,122 @@
+"""The one thread that touches the camera, so that a read that never returns hangs nobody else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import cv2
+
+from edge.errors import CameraError, PictureError
+from edge.picture import check_image
+
+from .frames import Frame
+
+if TYPE_CHECKING:
+    from .cameras import Camera
+    from .clock import Clock, Mailbox
+
+_FASTEST_S = 1 / 250
+"""A live camera that is quicker than this is no camera; a grab that fails to wait must not spin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The camera is open and warm."""
+
+    reader: Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Got:
+    """A frame that was asked for, grabbed after it was."""
+
+    reader: Reader
+    frame: Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The thread is over and the camera closed; ``error`` says why, unless it was told to."""
+
+    reader: Reader
+    error: CameraError | None
+
+
+Message: TypeAlias = Opened | Got | Ended
+
+
+class Reader:
+    """Opens a camera, keeps it fresh, hands out a frame when asked, closes it.
+
+    A live camera is grabbed all the time and decoded only when a frame is wanted: nothing old can
+    queue up, and nothing is kept.  Everything that happens goes to ``inbox``.
+
+    Args:
+        camera: opened, used and closed on this reader's thread.
+        clock: for the time of each frame.
+        inbox: gets :class:`Opened`, :class:`Got` and, last and always, :class:`Ended`.
+        warmup: how many frames to discard first.
+
+    """
+
+    def __init__(self, camera: Camera, clock: Clock, inbox: Mailbox, *, warmup: int) -> None:
+        self._camera, self._clock, self._inbox, self._warmup = camera, clock, inbox, warmup
+        self._requests = clock.mailbox()
+        clock.start(self._run)
+
+    def request(self) -> None:
+        """Ask for a frame."""
+        self._requests.put("frame")
+
+    def stop(self) -> None:
+        """Ask the thread to close the camera and end, as soon as the call it is in returns."""
+        self._requests.put("stop")
+
+    def _run(self) -> None:
+        error: CameraError | None = None
+        try:
+            self._camera.open()
+            for _ in range(self._warmup):
+                self._grab()
+            self._inbox.put(Opened(self))
+            self._serve()
+        except CameraError as raised:
+            error = raised
+        except Exception as raised:  # noqa: BLE001 - a driver may raise anything
+            error = CameraError(f"{self._camera.name}: {type(raised).__name__}: {raised}")
+        finally:
+            try:
+                self._camera.close()
+            except (OSError, RuntimeError, cv2.error) as raised:
+                error = error or CameraError(f"{self._camera.name}: can't be closed: {raised}")
+            self._inbox.put(Ended(self, error))
+
+    def _serve(self) -> None:
+        while True:
+            # A live camera is drained meanwhile; the request is seen before the grab, so that
+            # the frame is younger than it.
+            request = self._requests.get(0.0 if self._camera.live else None)
+            if request == "stop":
+                return
+            started = self._clock.monotonic()
+            self._grab()
+            if request == "frame":
+                self._inbox.put(Got(self, self._retrieve(started)))
+            elif self._clock.monotonic() - started < _FASTEST_S:
+                self._clock.sleep(_FASTEST_S)
+
+    def _grab(self) -> None:
+        if not self._camera.grab():
+            raise CameraError(f"{self._camera.name}: gives no more frames")
+
+    def _retrieve(self, captured_s: float) -> Frame:
+        started = self._clock.monotonic()
+        image = self._camera.retrieve()
+        if image is None:
+            raise CameraError(f"{self._camera.name}: a frame can't be decoded")
+        try:
+            image = check_image(image)
+        except PictureError as error:
+            raise CameraError(f"{self._camera.name}: {error}") from error
+        return Frame(image, captured_s, (self._clock.monotonic() - started) * 1e3)

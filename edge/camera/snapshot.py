@@ -1,0 +1,49 @@
+"""What the loop hands out each time: a frame, its state, and its analysis if it was worth one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from edge.analysis import Analysis
+
+    from .frames import Frame, FrameState
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One look through the camera.  Research and education, not diagnosis."""
+
+    source: str
+    captured_at: datetime
+    """UTC, by the wall clock."""
+    age_ms: float
+    """How old the frame was when it was judged, in milliseconds."""
+    frame_state: FrameState
+    frame: Frame
+    analysis: Analysis | None
+    """None unless the frame is ok or blurred, or if the model failed on it."""
+    error: str | None = None
+    saved: str | None = None
+    """The path of the annotated picture, once it is safely on the disk."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types: the keys of ``edge.run --json``, without the model, and more."""
+        line: dict[str, Any] = {
+            "image": self.source,
+            "captured_at": self.captured_at.isoformat(timespec="milliseconds"),
+            "age_ms": round(self.age_ms, 1),
+            "frame_state": self.frame_state,
+        }
+        if self.analysis is not None:
+            line |= self.analysis.to_dict()
+            if self.frame_state == "blurred":
+                line["warnings"].append("the frame is blurred")
+        if self.error is not None:
+            line["error"] = {"type": "PredictionError", "message": self.error}
+        if self.saved is not None:
+            line["saved"] = self.saved
+        return line

@@ -1,0 +1,237 @@
+"""Findings: what a check found, and how to put it right; and the checks that commands share.
+
+Nothing here needs numpy, OpenCV or a TFLite runtime to be there: finding that out is the point.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeAlias
+
+from .errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Level: TypeAlias = Literal["ok", "warning", "failed"]
+
+_TRIAL_BYTES = 64 << 10
+"""What is written to try a folder: more than a file system keeps beside a file's name."""
+_PROBE_TIMEOUT_S = 120.0
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found."""
+
+    check: str
+    """What was looked at: one word, such as "model"."""
+    level: Level
+    message: str
+    """One line."""
+    fix: str | None = None
+    """A command that puts it right, or a sentence where no command does."""
+
+
+def failed(findings: Iterable[Finding]) -> bool:
+    """Return whether any finding is "failed"."""
+    return any(finding.level == "failed" for finding in findings)
+
+
+def print_findings(
+    findings: Iterable[Finding], *, as_json: bool = False, stream: TextIO | None = None
+) -> None:
+    """Print findings: a line each with its fix below, or one JSON object.
+
+    The object is ``{"ok": whether none failed, "findings": [{"check", "level", "message", "fix"},
+    ...]}``.
+
+    Args:
+        findings: what to print, in order.
+        as_json: JSON rather than text.
+        stream: where to; None is standard output.
+
+    """
+    findings = list(findings)
+    stream = stream or sys.stdout
+    if as_json:
+        document = {"ok": not failed(findings), "findings": [asdict(each) for each in findings]}
+        print(json.dumps(document), file=stream, flush=True)
+        return
+    width = max((len(finding.check) for finding in findings), default=0)
+    for finding in findings:
+        print(f"{finding.level:<8} {finding.check:<{width}}  {finding.message}", file=stream)
+        if finding.fix:
+            print(f"{'':<8} {'':<{width}}  fix: {finding.fix}", file=stream)
+    stream.flush()
+
+
+def check_model(path: str | os.PathLike[str] | None = None) -> Finding:
+    """Read a model file whole and check it and its contract; the runtime isn't asked.
+
+    Args:
+        path: the model file; None is the model that the package ships.
+
+    """
+    try:
+        from .contract import parse_contract
+        from .runtime import default_model_path, load_model_file
+    except ImportError as error:
+        return Finding(
+            "model", "warning", f"not checked, since {_first_line(error)}", "see the other findings"
+        )
+    path = default_model_path() if path is None else os.fspath(path)
+    name = os.path.basename(path)
+    try:
+        contract = parse_contract(load_model_file(path)[1], name)
+    except ModelError as error:
+        return Finding(
+            "model", "failed", str(error), "copy the file again, or: python -m convert --out out"
+        )
+    width, height = contract.input.size_wh
+    return Finding(
+        "model", "ok",
+        f"{name}: {contract.variant}, {width}x{height}, {' or '.join(contract.labels)} from "
+        f"{contract.threshold:.4g} on, SHA-256 {contract.sha256[:12]}",
+    )  # fmt: skip
+
+
+def check_folder(folder: str | os.PathLike[str], min_free_bytes: int = 0) -> Finding:
+    """Try a folder by writing a file to it, flushed to the disk, and taking it away again.
+
+    Folders that had to be made for it are taken away, too.
+
+    Args:
+        folder: what will be written to; it need not exist.
+        min_free_bytes: fewer free bytes than this are a failure.
+
+    """
+    path = os.path.abspath(folder)
+    made: list[str] = []
+    try:
+        _make(path, made)
+        _try_writing(path)
+        space = os.statvfs(path)
+    except OSError as error:
+        return _folder_failed(path, error)
+    finally:
+        for each in reversed(made):
+            with suppress(OSError):  # something else has put a file there: it stays
+                os.rmdir(each)
+    free = space.f_bavail * space.f_frsize
+    text = f"{path}: {_size(free)} free"
+    if free < min_free_bytes:
+        return Finding(
+            "folder", "failed", f"{text}, fewer than the {_size(min_free_bytes)} wanted",
+            f"sudo du -xh --max-depth=2 {shlex.quote(path)} | sort -h | tail, and delete some",
+        )  # fmt: skip
+    return Finding("folder", "ok", f"{text}, can be written")
+
+
+def check_runtime(model: str | os.PathLike[str] | None = None) -> Finding:
+    """Try the TFLite runtime in a process of its own: load a model, let it answer.
+
+    So a library that ends its process, as one built for another processor does, is a finding too.
+
+    Args:
+        model: the model file to try it with; None is the model that the package ships.
+
+    """
+    code = "from edge.probe import runtime; runtime()"
+    result = run_probe(code, *([] if model is None else [os.fspath(model)]))
+    if "error" in result:
+        fix = result.get("fix") or pip("pip install --force-reinstall ai-edge-litert")
+        return Finding("runtime", "failed", result["error"], fix)
+    text = f"{result['package']} {result['version']} beside numpy {result['numpy']}"
+    if "model_error" in result:
+        return Finding(
+            "runtime", "warning", f"{text} loads; not tried: {result['model_error']}",
+            "see the finding on the model",
+        )  # fmt: skip
+    return Finding("runtime", "ok", f"{text} answers")
+
+
+def run_probe(code: str, *arguments: str) -> dict[str, Any]:
+    """Run Python code in a process of its own, with this one's module path.
+
+    Returns:
+        The JSON object that the code printed as its last line, or ``{"error": one line}``.
+
+    """
+    start = "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); sys.argv[0] = 'probe'; "
+    command = [sys.executable, "-c", start + code, json.dumps(sys.path), *arguments]
+    try:
+        result = subprocess.run(
+            command, capture_output=True, encoding="utf-8", errors="backslashreplace",
+            stdin=subprocess.DEVNULL, timeout=_PROBE_TIMEOUT_S, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return {"error": f"no answer within {_PROBE_TIMEOUT_S:.0f} s"}
+    if result.returncode < 0:
+        name = signal.Signals(-result.returncode).name
+        return {"error": f"the process died by {name}: a library not made for this processor?"}
+    try:
+        answer = json.loads(result.stdout.splitlines()[-1])
+    except (IndexError, ValueError):
+        lines = result.stderr.strip().splitlines() or [f"exit status {result.returncode}"]
+        return {"error": lines[-1]}
+    return answer if isinstance(answer, dict) else {"error": f"an odd answer: {answer!r}"}
+
+
+def pip(command: str) -> str:
+    """Return a pip command as one that reaches the Python that is running."""
+    return f"{shlex.quote(sys.executable)} -m {command}"
+
+
+def _make(path: str, made: list[str]) -> None:
+    """Make a folder and its parents; note each that was made."""
+    if os.path.isdir(path):
+        return
+    parent = os.path.dirname(path)
+    if parent != path:
+        _make(parent, made)
+    os.mkdir(path)
+    made.append(path)
+
+
+def _try_writing(folder: str) -> None:
+    trial = os.path.join(folder, f".lesion-edge-{os.getpid()}-{os.urandom(4).hex()}.trial")
+    try:
+        with open(trial, "xb", buffering=0) as stream:
+            left = _TRIAL_BYTES
+            while left > 0:  # an unbuffered write may take a part only
+                left -= stream.write(bytes(left))
+            os.fsync(stream.fileno())
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(trial)
+
+
+def _folder_failed(path: str, error: OSError) -> Finding:
+    quoted = shlex.quote(path)
+    fix = "choose another folder"
+    if error.errno in _FULL:
+        fix = f"df -h {quoted}, and delete what is not needed there"
+    elif error.errno == errno.EROFS:
+        fix = f'sudo mount -o remount,rw "$(findmnt -no TARGET -T {quoted})"'
+    elif error.errno in (errno.EACCES, errno.EPERM):
+        fix = f'sudo mkdir -p {quoted} && sudo chown "$USER" {quoted}'
+    reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
+    return Finding("folder", "failed", f"{path}: can't be written: {reason}", fix)
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,54 @@
+"""What :mod:`edge.findings` and ``python -m edge.doctor`` try in processes of their own.
+
+Each function prints one JSON object; an import that ends the process ends only that one.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from .findings import pip
+
+
+def runtime() -> None:
+    """Load the TFLite runtime, then the model that the command line names, and let it answer."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        import cv2  # noqa: F401 - whatever is wrong with it must be told apart from the runtime
+        import numpy as np
+    except Exception as error:  # noqa: BLE001 - a broken package may raise anything
+        _print(
+            error=f"not tried, since numpy or OpenCV can't be imported ({_line(error)})",
+            fix=pip("pip install --force-reinstall numpy opencv-python-headless"),
+        )
+        return
+    from .errors import LesionEdgeError, RuntimeMissingError
+    from .runtime import Classifier, install_command, load_interpreter_class
+
+    try:
+        package = load_interpreter_class().__module__.split(".")[0]
+    except RuntimeMissingError as error:
+        _print(error=_line(error), fix=pip(install_command()))
+        return
+    try:
+        number = version(package.replace("_", "-"))
+    except PackageNotFoundError:
+        number = "of unknown version"
+    about = {"package": package, "version": number, "numpy": np.__version__}
+    try:
+        classifier = Classifier(sys.argv[1] if len(sys.argv) > 1 else None, threads=1)
+        classifier.predict(np.full((480, 640, 3), 128, np.uint8))
+    except LesionEdgeError as error:
+        _print(**about, model_error=_line(error))
+        return
+    _print(**about)
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _print(**values: object) -> None:
+    print(json.dumps(values))

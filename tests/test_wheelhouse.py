@@ -1,0 +1,142 @@
+"""A wheelhouse holds all that its device needs, and installs there without a network."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from deploy import wheelhouse
+from deploy.devices import DEVICES, Device
+from edge.errors import OutputError
+
+from .conftest import run_module
+from .pictures import MODELS, ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def test_wheels_up_to_the_devices_glibc_fit_and_no_newer_ones() -> None:
+    tags = DEVICES["pi-bookworm"].platforms
+    assert tags[0] == "manylinux_2_36_aarch64"
+    assert "manylinux_2_17_aarch64" in tags
+    assert "manylinux_2_37_aarch64" not in tags
+    assert all(tag.endswith("_aarch64") for tag in tags)
+
+
+def test_the_pins_are_the_devices_not_this_pythons() -> None:
+    constraints = (
+        "# a comment\n"
+        "numpy==2.2.6 ; python_full_version < '3.11'\n"
+        "numpy==2.4.6 ; python_full_version >= '3.11'\n"
+        "colorama==0.4.6 ; sys_platform == 'win32'\n"
+        "tqdm==4.70.1\n"
+    )
+    old, new = Device("aarch64", "3.10", 35), Device("aarch64", "3.13", 41)
+    assert wheelhouse.pins(constraints, old) == "numpy==2.2.6\ntqdm==4.70.1\n"
+    assert wheelhouse.pins(constraints, new) == "numpy==2.4.6\ntqdm==4.70.1\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [(), ("--device", "pi-9"), ("--machine", "aarch64"),
+     ("--device", "pi-trixie", "--glibc", "2.36"),
+     ("--machine", "aarch64", "--python", "3.9", "--glibc", "2.36")],
+)  # fmt: skip
+def test_wrong_usage_is_told_apart_from_failure(arguments: tuple[str, ...]) -> None:
+    result = run_module("deploy.wheelhouse", *arguments)
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr
+
+
+def test_a_folder_that_is_no_wheelhouse_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("kept")
+    with pytest.raises(OutputError, match="no wheelhouse"):
+        wheelhouse.make_wheelhouse(tmp_path, DEVICES["pi-trixie"])
+    assert (tmp_path / "mine").read_text() == "kept"
+
+
+def test_nothing_is_left_behind_where_a_wheel_cant_be_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(OutputError, match="pip wheel: "):
+        wheelhouse.make_wheelhouse(tmp_path / "out", DEVICES["pi-trixie"])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheelhouse") / "w h"
+    glibc = int(platform.libc_ver()[1].split(".")[1])
+    device = Device(platform.machine(), HERE, glibc)
+    wheelhouse.make_wheelhouse(folder, device, MODELS["float32"])
+    return folder
+
+
+def _install(folder: Path, target: Path) -> subprocess.CompletedProcess[str]:
+    command: list[str | Path] = ["sh", folder / "install.sh", target]
+    no_network = ["unshare", "--map-root-user", "--net"]
+    if (
+        shutil.which("unshare")
+        and not subprocess.run([*no_network, "true"], check=False).returncode
+    ):
+        command = [*no_network, *command]
+    environment = {**os.environ, "PYTHON": sys.executable}
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=False, cwd="/"
+    )
+
+
+def test_it_installs_without_a_network_and_answers_with_its_model(
+    made: Path, tmp_path: Path
+) -> None:
+    result = _install(made, tmp_path / "de vice")
+    assert result.returncode == 0, result.stderr
+    assert "picture.jpg: malignant, p=0.3" in result.stdout
+    assert (tmp_path / "de vice" / "model.tflite").read_bytes() == MODELS["float32"].read_bytes()
+    run = run_module(
+        "edge.run", ROOT / "pictures" / "samples",
+        python=tmp_path / "de vice" / "bin" / "python", cwd="/",
+    )  # fmt: skip
+    assert len(run.stdout.splitlines()) == 6, run.stderr
+
+
+def test_a_damaged_file_is_found_before_anything_is_installed(made: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(made, copy)
+    wheel = next(copy.glob("wheels/lesion_edge-*.whl"))
+    wheel.write_bytes(wheel.read_bytes()[:-1])
+    result = _install(copy, tmp_path / "device")
+    assert result.returncode == 1
+    assert "damaged files: copy the folder again" in result.stderr
+    assert not (tmp_path / "device").exists()
+
+
+def test_another_machine_or_python_is_told_what_the_wheels_are_for(
+    made: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    text = (made / "install.sh").read_text().replace(f" {HERE} 64", " 3.99 64")
+    (copy / "install.sh").write_text(text)
+    result = _install(copy, tmp_path / "device")
+    assert result.returncode == 1
+    assert "these wheels are for" in result.stderr
+    assert not (tmp_path / "device").exists()
+
+
+def test_a_folder_of_the_users_is_not_written_over(made: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("kept")
+    result = _install(made, tmp_path)
+    assert result.returncode == 1
+    assert "is there already" in result.stderr
+    assert (tmp_path / "mine").read_text() == "kept"
