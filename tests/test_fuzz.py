@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
 
 SEED = 5
-CASES = {"pictures": 400, "models": 400, "contracts": 400, "weights": 12}
+CASES = {"pictures": 400, "models": 400, "contracts": 400, "camera": 60, "weights": 12}
 
 
 @pytest.mark.parametrize("name", TARGETS)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from tests.pictures import MODELS, ROOT
 
 from .mutate import mutate_bytes, mutate_json, mutate_picture
+from .stream import prepare_stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -171,6 +172,7 @@ TARGETS = {
         Target("pictures", lambda: _files("pictures"), mutate_picture, _prepare_pictures),
         Target("models", _models, mutate_bytes, _prepare_models),
         Target("contracts", _contracts, mutate_json, _prepare_contracts),
+        Target("camera", lambda: _files("camera"), mutate_picture, lambda _: prepare_stream()),
         Target("weights", lambda: _files("weights"), mutate_bytes, _prepare_weights),
     )
 }
