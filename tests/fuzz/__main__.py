@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace, tallies: dict[str, Tally]) -> None:
     end = time.monotonic() + options.seconds if options.seconds else float("inf")
-    progress = Progress("cases:", options.count and options.count * len(tallies))
+    progress = Progress("cases:")
     pool = ThreadPoolExecutor(options.jobs)
 
     def run(batch: tuple[str, int, int]) -> Tally:
@@ -68,16 +68,18 @@ def _run(options: argparse.Namespace, tallies: dict[str, Tally]) -> None:
 
 
 def _rounds(options: argparse.Namespace) -> Iterator[list[tuple[str, int, int]]]:
-    """Yield what to run side by side: a batch of each target, round after round."""
+    """Yield what to run side by side: a batch or more of each target, round after round."""
+    wanted = options.count or sys.maxsize
+    ends = {name: len(TARGETS[name].corpus()) + wanted for name in options.targets}
     for first in numbers(0, _BATCH * options.jobs):
-        stop = min(first + _BATCH * options.jobs, options.count or sys.maxsize)
-        if first >= stop:
-            return
-        yield [
-            (name, start, min(start + _BATCH, stop))
-            for name in options.targets
-            for start in range(first, stop, _BATCH)
+        batches = [
+            (name, start, min(start + _BATCH, end))
+            for name, end in ends.items()
+            for start in range(first, min(first + _BATCH * options.jobs, end), _BATCH)
         ]
+        if not batches:
+            return
+        yield batches
 
 
 def _keep(options: argparse.Namespace, finding: Finding) -> None:
@@ -127,7 +129,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("targets", nargs="*", metavar="TARGET", help=f"of {', '.join(TARGETS)} (default: all)")
-    add("--count", type=count, metavar="N", help="cases of each target (default: endless)")
+    add(
+        "--count",
+        type=count,
+        metavar="N",
+        help="mutations of each target, after its corpus (default: endless)",
+    )
     add("--seconds", type=count, metavar="S", help="begin nothing after so long")
     add("--seed", type=int, metavar="N", help="other cases for another seed (default: the time)")
     add("--jobs", type=count, default=1, metavar="N", help="child processes at once (default: 1)")
