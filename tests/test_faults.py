@@ -13,8 +13,8 @@ import pytest
 
 from .pictures import ROOT
 
-PICTURES, MODEL_FILES, WEIGHTS, DOWNLOADS = (
-    range(1, 16), range(16, 27), range(27, 33), range(53, 58),
+PICTURES, MODEL_FILES, WEIGHTS, CAMERA, DOWNLOADS = (
+    range(1, 16), range(16, 27), range(27, 33), range(33, 53), range(53, 58),
 )  # fmt: skip
 
 
@@ -28,7 +28,7 @@ def tests_by_fault() -> Counter[int]:
     return Counter(map(int, names))
 
 
-@pytest.mark.parametrize("number", [*PICTURES, *MODEL_FILES, *WEIGHTS, *DOWNLOADS])
+@pytest.mark.parametrize("number", [*PICTURES, *MODEL_FILES, *WEIGHTS, *CAMERA, *DOWNLOADS])
 def test_fault_has_a_test_of_its_own(number: int, tests_by_fault: Counter[int]) -> None:
     assert tests_by_fault[number] > 0
 
