@@ -3,6 +3,7 @@
 #   make test    lint, types, tests (what CI runs)
 #   make models  rebuild every model file from models/model.h5
 #   make bench   latency of each step on this machine
+#   make test-pi all answers on emulated Raspberry Pi processors beside this machine's
 # PYTHON=python3.12 make test    uses another Python.
 
 PYTHON ?= python3
@@ -15,7 +16,7 @@ export PIP_CONSTRAINT = $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 INSTALL = -m pip install --quiet --editable
 
-.PHONY: demo test check models bench clean
+.PHONY: demo test test-pi check models bench clean
 
 demo: .venv-demo/made
 	.venv-demo/bin/python -m edge.run pictures/samples --save out/demo
@@ -26,6 +27,9 @@ test: .venv/made $(if $(OLD_PYTHON),.venv-tflite-runtime/made)
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/pytest
+
+test-pi: .venv/made
+	.venv/bin/python -m tests.pi
 
 models: .venv/made
 	.venv/bin/python -m convert --out models
@@ -51,4 +55,4 @@ bench: .venv/made
 	touch $@
 
 clean:
-	rm -rf .venv .venv-demo .venv-tflite-runtime out build dist
+	rm -rf .venv .venv-demo .venv-tflite-runtime .pi out build dist
