@@ -3,6 +3,7 @@
 #   make test    lint, types, tests (what CI runs)
 #   make models  rebuild every model file from models/model.h5
 #   make bench   latency of each step on this machine
+#   make wheelhouse DEVICE=pi-bookworm   all that a device without a network needs
 #   make test-pi all answers on emulated Raspberry Pi processors beside this machine's
 # PYTHON=python3.12 make test    uses another Python.
 
@@ -16,7 +17,7 @@ export PIP_CONSTRAINT = $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 INSTALL = -m pip install --quiet --editable
 
-.PHONY: demo test test-pi check models bench clean
+.PHONY: demo test test-pi wheelhouse check models bench clean
 
 demo: .venv-demo/made
 	.venv-demo/bin/python -m edge.run pictures/samples --save out/demo
@@ -30,6 +31,11 @@ test: .venv/made $(if $(OLD_PYTHON),.venv-tflite-runtime/made)
 
 test-pi: .venv/made
 	.venv/bin/python -m tests.pi
+
+DEVICE ?= pi-bookworm
+wheelhouse: .venv-demo/made
+	.venv-demo/bin/python -m pip install --quiet packaging
+	.venv-demo/bin/python -m deploy.wheelhouse --device $(DEVICE)
 
 models: .venv/made
 	.venv/bin/python -m convert --out models

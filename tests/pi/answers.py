@@ -50,7 +50,7 @@ def main(body: str, folder: str, reference: str) -> None:
         "python": platform.python_version(),
         "glibc": platform.libc_ver()[1],
         "numpy": np.__version__,
-        "opencv-python-headless": version("opencv-python-headless"),
+        "opencv": cv2.__version__,
         package: version(package),
     }
     print(
