@@ -24,12 +24,18 @@ from tests.pictures import MODELS, ROOT, SAMPLES
 
 from .compare import compare, table
 from .fixtures import make_pictures
-from .machine import PROCESSORS, Machine, install_test_packages, make_machine
+from .machine import (
+    DEFAULT,
+    PROCESSORS,
+    SYSTEMS,
+    Machine,
+    install_test_packages,
+    make_machine,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SYSTEMS = ("pi-bookworm", "pi-trixie")
 TESTS = ("test_picture", "test_runtime", "test_segmentation")
 _EPILOG = """\
 exit status: 0 the promise is kept, or nothing could be checked (1 with --required); 1 it isn't."""
@@ -45,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         started = time.monotonic()
         try:
             machine = make_machine(name, cache, ROOT)
-            site = install_test_packages(machine, ROOT)
+            site = install_test_packages(machine, ROOT) if machine.system.runs_tests else None
         except (OSError, LesionEdgeError) as error:
             print(f"{name}: skipped, since it can't be had: {error}")
             if options.required:
@@ -54,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{name}: ready after {time.monotonic() - started:.0f} s", flush=True)
         # A thread waits for each processor; as many are at work as there are cores.
         with ThreadPoolExecutor(usable_cores()) as pool:
-            checks = pool.map(partial(_check, machine, site, here), options.processors)
+            checks = pool.map(partial(_check, machine, site, here), machine.system.processors)
             for text, is_kept in checks:
                 print(text, flush=True)
                 kept.append(is_kept)
@@ -62,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if all(kept) else 1
 
 
-def _check(machine: Machine, site: Path, here: Any, cpu: str) -> tuple[str, bool]:
+def _check(machine: Machine, site: Path | None, here: Any, cpu: str) -> tuple[str, bool]:
     """Return what one system does on one processor, as text, and whether all is as promised."""
     started = time.monotonic()
     labels, problems = _run_command(machine, cpu)
@@ -79,17 +85,25 @@ def _check(machine: Machine, site: Path, here: Any, cpu: str) -> tuple[str, bool
         lines = compare(here, there)
         texts += [f"  {there['machine']}: {versions}", table(lines)]
         problems += [f"{line.what} differs" for line in lines if not line.kept]
-    tests = machine.run(
+    if site is not None:
+        summary, failures = _run_tests(machine, site, cpu)
+        texts.append(f"  tests: {summary}")
+        problems += failures
+    texts.append(f"  took {time.monotonic() - started:.0f} s")
+    texts += [f"  BROKEN {problem}" for problem in problems]
+    return "\n".join(texts), not problems
+
+
+def _run_tests(machine: Machine, site: Path, cpu: str) -> tuple[str, list[str]]:
+    result = machine.run(
         machine.installed_python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "addopts=",
         f"--rootdir={ROOT}", *(ROOT / "tests" / f"{name}.py" for name in TESTS),
         cpu=cpu, PYTHONPATH=f"{ROOT}:{site}",
     )  # fmt: skip
-    summary = (tests.stdout.strip().splitlines() or [tests.stderr.strip()[-500:]])[-1]
-    texts.append(f"  tests: {summary}; {time.monotonic() - started:.0f} s in all")
-    if tests.returncode:
-        problems.append(f"tests failed:\n{tests.stdout[-4000:]}{tests.stderr[-2000:]}")
-    texts += [f"  BROKEN {problem}" for problem in problems]
-    return "\n".join(texts), not problems
+    summary = (result.stdout.strip().splitlines() or [result.stderr.strip()[-500:]])[-1]
+    if not result.returncode:
+        return summary, []
+    return summary, [f"tests failed:\n{result.stdout[-4000:]}{result.stderr[-2000:]}"]
 
 
 def _run_command(machine: Machine, cpu: str) -> tuple[str, list[str]]:
@@ -123,8 +137,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="python -m tests.pi", description=__doc__, epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=SYSTEMS)
-    parser.add_argument("--processors", nargs="+", choices=PROCESSORS, default=list(PROCESSORS))
+    parser.add_argument(
+        "--systems", nargs="+", choices=SYSTEMS, default=DEFAULT, metavar="NAME",
+        help=f"of {', '.join(SYSTEMS)} (default: {' '.join(DEFAULT)})",
+    )  # fmt: skip
     parser.add_argument(
         "--cache", type=Path, default=ROOT / ".pi", metavar="DIR", help="keeps the systems"
     )

@@ -12,33 +12,74 @@ import os
 import shlex
 import shutil
 import subprocess
-import sys
+import tempfile
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from deploy.devices import DEVICES, Device
-from deploy.wheelhouse import make_wheelhouse, pins
+from deploy.wheelhouse import make_wheelhouse, pins, pip
 
 from .debian import make_tree
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-PROCESSORS = {"cortex-a72": "Raspberry Pi 4", "cortex-a76": "Raspberry Pi 5"}
+PROCESSORS = {
+    "cortex-a72": "Raspberry Pi 4",
+    "cortex-a76": "Raspberry Pi 5",
+    "cortex-a7": "Raspberry Pi 2",
+}
 _PACKAGES = ("python3", "python3-venv", "libstdc++6")
 _QEMU_SUITE = "trixie"  # bookworm's qemu 7.2 crashes in the interpreter's constructor
 _DEBIAN = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armhf"}
 _QEMU = {"aarch64": "qemu-aarch64", "armv7l": "qemu-arm"}
+_TRIPLETS = {"aarch64": "aarch64-linux-gnu", "armv7l": "arm-linux-gnueabihf"}
 _TEST_PACKAGES = ("pytest", "hypothesis")
 
 
 @dataclass(frozen=True, slots=True)
+class System:
+    """What is unpacked and installed."""
+
+    device: Device
+    processors: tuple[str, ...]
+    packages: tuple[str, ...] = _PACKAGES
+    """Debian's."""
+    wheels: tuple[str, ...] = ()
+    """Installed beside the package, by pip from here; none: all comes from a wheelhouse."""
+
+    @property
+    def runs_tests(self) -> bool:
+        """Whether part of the tests runs there: they are for ai-edge-litert."""
+        return not self.wheels
+
+
+SYSTEMS = {
+    "pi-bookworm": System(DEVICES["pi-bookworm"], ("cortex-a72", "cortex-a76")),
+    "pi-trixie": System(DEVICES["pi-trixie"], ("cortex-a72", "cortex-a76")),
+    "tflite-runtime-bookworm": System(
+        DEVICES["pi-bookworm"], ("cortex-a72", "cortex-a76"),
+        wheels=(
+            "tflite-runtime==2.14.0", "numpy==1.26.4", "opencv-python-headless==4.11.0.86",
+        ),
+    ),
+    "32-bit-bookworm": System(
+        Device("armv7l", "3.11", 36), ("cortex-a7",),
+        (*_PACKAGES, "python3-numpy", "python3-opencv"), ("tflite-runtime==2.14.0",),
+    ),
+}  # fmt: skip
+DEFAULT = ("pi-bookworm", "pi-trixie")
+
+
+@dataclass(frozen=True, slots=True)
 class Machine:
-    """A device's system: a tree of Debian's packages, and the package installed beside it."""
+    """A system that is there: a tree of Debian's packages, and the package installed beside it."""
 
     name: str
     folder: Path
-    device: Device
+    system: System
+
+    @property
+    def device(self) -> Device:
+        """What the wheels have to fit."""
+        return self.system.device
 
     @property
     def python(self) -> Path:
@@ -72,7 +113,7 @@ def make_machine(name: str, cache: Path, root: Path) -> Machine:
     """Unpack a system and install the package in it, unless that is done already.
 
     Args:
-        name: one of :data:`deploy.devices.DEVICES`, of Debian.
+        name: one of :data:`SYSTEMS`.
         cache: the folder that keeps it.
         root: the project's folder.
 
@@ -82,11 +123,12 @@ def make_machine(name: str, cache: Path, root: Path) -> Machine:
         RuntimeError: the installation failed; with what it printed.
 
     """
-    device = DEVICES[name]
-    machine = Machine(name, cache / name, device)
+    system = SYSTEMS[name]
+    device = system.device
+    machine = Machine(name, cache / name, system)
     qemu = _make_qemu(cache, device)
     suite = name.rsplit("-", maxsplit=1)[-1]
-    tree = make_tree(machine.folder / "tree", suite, _DEBIAN[device.machine], _PACKAGES)
+    tree = make_tree(machine.folder / "tree", suite, _DEBIAN[device.machine], system.packages)
     _write_python(machine.python, qemu, tree, device)
     _install(machine, root)
     return machine
@@ -114,10 +156,13 @@ def _make_qemu(cache: Path, device: Device) -> Path:
 
 def _write_python(path: Path, qemu: Path, tree: Path, device: Device) -> None:
     binary = tree / "usr" / "bin" / f"python{device.python}"
+    libraries = tree / "usr" / "lib" / _TRIPLETS[device.machine]
+    # Debian's alternatives, of which the links are made by scripts.
+    search = f"{libraries / 'blas'}:{libraries / 'lapack'}"
     path.write_text(
         "#!/bin/sh\n"
         f'exec {shlex.quote(str(qemu))} -cpu "$EMULATED_CPU" -L {shlex.quote(str(tree))} '
-        f'-0 "$0" {shlex.quote(str(binary))} "$@"\n'
+        f'-E LD_LIBRARY_PATH={shlex.quote(search)} -0 "$0" {shlex.quote(str(binary))} "$@"\n'
     )
     path.chmod(0o755)
 
@@ -128,10 +173,14 @@ def _install(machine: Machine, root: Path) -> None:
     stamp = machine.folder / "device" / ".state"
     if stamp.exists() and stamp.read_text() == state:
         return
+    if machine.system.wheels:
+        _install_wheels(machine, root)
+        stamp.write_text(state)
+        return
     wheelhouse = machine.folder / "wheelhouse"
     make_wheelhouse(wheelhouse, machine.device)
     shutil.rmtree(machine.folder / "device", ignore_errors=True)
-    cpu = next(iter(PROCESSORS))
+    cpu = machine.system.processors[0]
     result = subprocess.run(
         [*without_network(), "sh", wheelhouse / "install.sh", machine.folder / "device"],
         env=machine.environment(cpu) | {"PYTHON": str(machine.python)},
@@ -141,6 +190,40 @@ def _install(machine: Machine, root: Path) -> None:
         message = f"{machine.name}: install.sh failed: {result.stdout}{result.stderr}"
         raise RuntimeError(message)
     stamp.write_text(state)
+
+
+def _install_wheels(machine: Machine, root: Path) -> None:
+    """Make a virtual environment that sees apt's packages, and put the wheels into it from here.
+
+    Pip there would look whether its own program is one for 32-bit Arm, which the script isn't.
+    """
+    device = machine.device
+    target = machine.folder / "device"
+    shutil.rmtree(target, ignore_errors=True)
+    made = machine.run(
+        machine.python, "-m", "venv", "--without-pip", "--system-site-packages", target,
+        cpu=machine.system.processors[0],
+    )  # fmt: skip
+    if made.returncode:
+        raise RuntimeError(made.stderr)
+    site = target / "lib" / f"python{device.python}" / "site-packages"
+    pip_install(site, device, "--no-deps", *machine.system.wheels)
+    with tempfile.TemporaryDirectory() as folder:
+        pip("wheel", "--no-deps", "--wheel-dir", folder, str(root))
+        pip("install", "--no-deps", "--target", str(site), *map(str, Path(folder).iterdir()))
+
+
+def pip_install(site: Path, device: Device, *arguments: str) -> None:
+    """Install wheels for a device into a folder.
+
+    Raises:
+        LesionEdgeError: a wheel can't be had.
+
+    """
+    pip(
+        "install", "--target", str(site), "--only-binary", ":all:", "--python-version",
+        device.python, *(f"--platform={tag}" for tag in device.platforms), *arguments,
+    )  # fmt: skip
 
 
 def _state(root: Path) -> str:
@@ -159,7 +242,7 @@ def install_test_packages(machine: Machine, root: Path) -> Path:
     """Collect what the tests need besides the package, and return the folder that holds it.
 
     Raises:
-        OSError: a wheel can't be had.
+        LesionEdgeError: a wheel can't be had.
 
     """
     site = machine.folder / "site"
@@ -171,17 +254,6 @@ def install_test_packages(machine: Machine, root: Path) -> Path:
     shutil.rmtree(site, ignore_errors=True)
     constraints = machine.folder / "constraints.txt"
     constraints.write_text(wanted)
-    environment = {name: value for name, value in os.environ.items() if name != "PIP_CONSTRAINT"}
-    result = subprocess.run(
-        [
-            sys.executable, "-m", "pip", "install", "--quiet", "--target", site,
-            "--only-binary", ":all:", "--python-version", device.python,
-            *(f"--platform={tag}" for tag in device.platforms),
-            "--constraint", constraints, *_TEST_PACKAGES,
-        ],
-        env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if result.returncode:
-        raise OSError(result.stderr.strip())
+    pip_install(site, device, "--constraint", str(constraints), *_TEST_PACKAGES)
     stamp.write_text(wanted)
     return site
