@@ -4,6 +4,8 @@
 #   make models  rebuild every model file from models/model.h5
 #   make bench   latency of each step on this machine
 #   make fuzz    mutated files against every reader, until interrupted (ARGS="--count 1000")
+#   make wheelhouse DEVICE=pi-bookworm   all that a device without a network needs
+#   make test-pi all answers on emulated Raspberry Pi processors beside this machine's
 # PYTHON=python3.12 make test    uses another Python.
 
 PYTHON ?= python3
@@ -16,7 +18,7 @@ export PIP_CONSTRAINT = $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 INSTALL = -m pip install --quiet --editable
 
-.PHONY: demo test check models bench fuzz clean
+.PHONY: demo test test-pi wheelhouse check models bench fuzz clean
 
 demo: .venv-demo/made
 	.venv-demo/bin/python -m edge.run pictures/samples --save out/demo
@@ -27,6 +29,14 @@ test: .venv/made $(if $(OLD_PYTHON),.venv-tflite-runtime/made)
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/pytest
+
+test-pi: .venv/made
+	.venv/bin/python -m tests.pi
+
+DEVICE ?= pi-bookworm
+wheelhouse: .venv-demo/made
+	.venv-demo/bin/python -m pip install --quiet packaging
+	.venv-demo/bin/python -m deploy.wheelhouse --device $(DEVICE)
 
 models: .venv/made
 	.venv/bin/python -m convert --out models
@@ -55,4 +65,4 @@ fuzz: .venv/made
 	touch $@
 
 clean:
-	rm -rf .venv .venv-demo .venv-tflite-runtime out build dist
+	rm -rf .venv .venv-demo .venv-tflite-runtime .pi out build dist

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import platform
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge import board
 from edge.runtime import usable_cores
 
 if TYPE_CHECKING:
@@ -19,13 +18,6 @@ _FLAGS = {
     "avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8",
     "asimd", "asimddp", "asimdhp", "i8mm", "bf16", "sve", "neon",
 }  # fmt: skip
-_THROTTLE_BITS = {
-    0: "under-voltage",
-    1: "frequency capped",
-    2: "throttled",
-    3: "soft temperature limit",
-}
-"""Of ``vcgencmd get_throttled``: now; the same 16 bits higher: since the machine started."""
 
 
 def machine(root: Path = Path("/")) -> dict[str, Any]:
@@ -38,11 +30,10 @@ def machine(root: Path = Path("/")) -> dict[str, Any]:
     cpuinfo = _read(root / "proc/cpuinfo") or ""
     fields = dict(re.findall(r"^([^\t:\n]+?)\s*:[ \t]*(.*)$", cpuinfo, re.MULTILINE))
     flags = (fields.get("flags") or fields.get("Features") or "").split()
-    board = _read(root / "proc/device-tree/model")
     memory = re.search(r"MemTotal:\s*(\d+) kB", _read(root / "proc/meminfo") or "")
     return {
         "cpu": fields.get("model name") or fields.get("CPU part") or platform.machine(),
-        "board": board.strip("\0\n") if board else None,
+        "board": board.name(root),
         "flags": sorted(_FLAGS.intersection(flags)),
         "cores": usable_cores(),
         "memory_mb": int(memory[1]) >> 10 if memory else None,
@@ -58,18 +49,9 @@ def slug(machine: Mapping[str, Any]) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name).strip("-") or "unnamed"
 
 
-def vcgencmd() -> str | None:
-    """Return what a Raspberry Pi's firmware says of throttling; None elsewhere."""
-    command = shutil.which("vcgencmd")
-    if command is None:
-        return None
-    result = subprocess.run(
-        [command, "get_throttled"], capture_output=True, text=True, check=False, timeout=10
-    )
-    return result.stdout
-
-
-def state(root: Path = Path("/"), firmware: Callable[[], str | None] = vcgencmd) -> dict[str, Any]:
+def state(
+    root: Path = Path("/"), firmware: Callable[[Path], int | None] = board.throttled_bits
+) -> dict[str, Any]:
     """Return what changes: load, governor, frequencies, temperatures, throttling; None if untold.
 
     Args:
@@ -78,22 +60,15 @@ def state(root: Path = Path("/"), firmware: Callable[[], str | None] = vcgencmd)
 
     """
     system = root / "sys/devices/system/cpu"
-    zones = sorted((root / "sys/class/thermal").glob("thermal_zone*"))
     counts = [_number(path) for path in sorted(system.glob("cpu*/thermal_throttle/*_count"))]
-    told = re.search(r"0x([0-9a-fA-F]+)", firmware() or "")
     return {
         "load_average": [round(load, 2) for load in os.getloadavg()],
         "governor": _each(system, "cpufreq/scaling_governor", _read),
         "mhz": _each(system, "cpufreq/scaling_cur_freq", _mhz) or _told_mhz(root),
         "mhz_max": _each(system, "cpufreq/scaling_max_freq", _mhz),
-        "temperature_c": {
-            f"{_read(zone / 'type') or 'zone'} {zone.name.removeprefix('thermal_zone')}": value
-            / 1e3
-            for zone in zones
-            if (value := _number(zone / "temp")) is not None
-        },
+        "temperature_c": board.temperatures_c(root),
         "throttle_count": sum(count or 0 for count in counts) if counts else None,
-        "firmware_throttled": int(told[1], 16) if told else None,
+        "firmware_throttled": firmware(root),
     }
 
 
@@ -107,7 +82,7 @@ def throttled(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     if first is not None and last is not None:
         new = (last >> 16) & ~(first >> 16)  # what happened since the first look
         bits = (first | last | new) & 0xF
-        reasons += [text for bit, text in _THROTTLE_BITS.items() if bits >> bit & 1]
+        reasons += [text for bit, text in board.THROTTLE_BITS.items() if bits >> bit & 1]
     return reasons
 
 

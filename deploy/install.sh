@@ -32,5 +32,8 @@ pip=$(echo "$here"/wheels/pip-*.whl)
 cd "$target"
 set -- "$here/picture.jpg"
 [ ! -e model.tflite ] || set -- --model "$target/model.tflite" "$@"
-"$target/bin/python" -m edge.run "$@"
+"$target/bin/python" -m edge.run "$@" || {
+    "$target/bin/python" -m edge.doctor || true
+    stop "installed, but the picture could not be analysed: see above"
+}
 echo "installed; use it with: $target/bin/python -m edge.run PICTURE"

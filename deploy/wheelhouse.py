@@ -90,11 +90,11 @@ def make_wheelhouse(out: Path, device: Device, model: Path | None = None) -> Non
 
 
 def _collect(wheels: Path, device: Device) -> None:
-    _pip("wheel", "--no-deps", "--wheel-dir", str(wheels), str(ROOT))
+    pip("wheel", "--no-deps", "--wheel-dir", str(wheels), str(ROOT))
     (ours,) = wheels.glob("lesion_edge-*.whl")
     constraints = wheels.parent / "constraints.txt"
     constraints.write_text(pins((ROOT / "constraints.txt").read_text(), device))
-    _pip(
+    pip(
         "download", "--dest", str(wheels), "--only-binary", ":all:",
         "--python-version", device.python, "--implementation", "cp",
         *(f"--platform={tag}" for tag in device.platforms),
@@ -151,7 +151,13 @@ def _write_sums(folder: Path) -> None:
     (folder / "SHA256SUMS").write_text("".join(lines))
 
 
-def _pip(*arguments: str) -> None:
+def pip(*arguments: str) -> None:
+    """Run pip here, with no constraint but those that the arguments name.
+
+    Raises:
+        OutputError: with what pip said.
+
+    """
     # A constraint on the whole process would be one on the build, too, for another Python.
     environment = {name: value for name, value in os.environ.items() if name != "PIP_CONSTRAINT"}
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments]

@@ -54,7 +54,7 @@ def temperature_c(root: str | os.PathLike[str] = "/") -> float | None:
 def temperatures_c(root: str | os.PathLike[str] = "/") -> dict[str, float]:
     """Return the temperature of each thermal zone by "type number", in degrees Celsius."""
     found = {}
-    for zone in _matches(root, "sys/class/thermal/thermal_zone*"):
+    for zone in matches(root, "sys/class/thermal/thermal_zone*"):
         text = read(zone, "temp")
         if text and re.fullmatch(r"-?\d+", text):
             number = os.path.basename(zone).removeprefix("thermal_zone")
@@ -69,7 +69,7 @@ def governor(root: str | os.PathLike[str] = "/") -> str | None:
         root: where ``sys`` is; a test hands in its own.
 
     """
-    files = _matches(root, "sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_governor")
+    files = matches(root, "sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_governor")
     return read(files[0], "") if files else None
 
 
@@ -107,7 +107,7 @@ def throttled_bits(
         vcgencmd: the command that is asked where no file tells; None asks none.
 
     """
-    for path in _matches(root, _FIRMWARE):
+    for path in matches(root, _FIRMWARE):
         text = read(path, "")
         if text and re.fullmatch(r"(0x)?[0-9a-fA-F]+", text):
             return int(text, 16)
@@ -134,5 +134,6 @@ def read(root: str | os.PathLike[str], path: str) -> str | None:
         return None
 
 
-def _matches(root: str | os.PathLike[str], pattern: str) -> list[str]:
+def matches(root: str | os.PathLike[str], pattern: str) -> list[str]:
+    """Return the paths below ``root`` that fit a pattern, sorted."""
     return sorted(glob.glob(os.path.join(glob.escape(os.fspath(root)), pattern)))

@@ -16,8 +16,6 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeAlias
 
-from .errors import ModelError
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -26,6 +24,7 @@ Level: TypeAlias = Literal["ok", "warning", "failed"]
 _TRIAL_BYTES = 64 << 10
 """What is written to try a folder: more than a file system keeps beside a file's name."""
 _PROBE_TIMEOUT_S = 120.0
+_NUMPY_CLASH = ("compiled using NumPy 1.x", "_ARRAY_API not found", "numpy.dtype size changed")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -82,27 +81,19 @@ def check_model(path: str | os.PathLike[str] | None = None) -> Finding:
         path: the model file; None is the model that the package ships.
 
     """
-    try:
-        from .contract import parse_contract
-        from .runtime import default_model_path, load_model_file
-    except ImportError as error:
+    result = run_probe(
+        "from edge.probe import model; model()", *([] if path is None else [os.fspath(path)])
+    )
+    if "error" in result:
         return Finding(
-            "model", "warning", f"not checked, since {_first_line(error)}", "see the other findings"
+            "model", "warning", f"not checked: {result['error']}", "see the other findings"
         )
-    path = default_model_path() if path is None else os.fspath(path)
-    name = os.path.basename(path)
-    try:
-        contract = parse_contract(load_model_file(path)[1], name)
-    except ModelError as error:
+    if "model_error" in result:
         return Finding(
-            "model", "failed", str(error), "copy the file again, or: python -m convert --out out"
-        )
-    width, height = contract.input.size_wh
-    return Finding(
-        "model", "ok",
-        f"{name}: {contract.variant}, {width}x{height}, {' or '.join(contract.labels)} from "
-        f"{contract.threshold:.4g} on, SHA-256 {contract.sha256[:12]}",
-    )  # fmt: skip
+            "model", "failed", result["model_error"],
+            "copy the file again, or: python -m convert --out out",
+        )  # fmt: skip
+    return Finding("model", "ok", result["about"])
 
 
 def check_folder(folder: str | os.PathLike[str], min_free_bytes: int = 0) -> Finding:
@@ -160,11 +151,11 @@ def check_runtime(model: str | os.PathLike[str] | None = None) -> Finding:
     return Finding("runtime", "ok", f"{text} answers")
 
 
-def run_probe(code: str, *arguments: str) -> dict[str, Any]:
+def run_probe(code: str, *arguments: str) -> Any:
     """Run Python code in a process of its own, with this one's module path.
 
     Returns:
-        The JSON object that the code printed as its last line, or ``{"error": one line}``.
+        What JSON the code printed as its last line, or ``{"error": one line}``.
 
     """
     start = "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); sys.argv[0] = 'probe'; "
@@ -180,11 +171,15 @@ def run_probe(code: str, *arguments: str) -> dict[str, Any]:
         name = signal.Signals(-result.returncode).name
         return {"error": f"the process died by {name}: a library not made for this processor?"}
     try:
-        answer = json.loads(result.stdout.splitlines()[-1])
+        return json.loads(result.stdout.splitlines()[-1])
     except (IndexError, ValueError):
         lines = result.stderr.strip().splitlines() or [f"exit status {result.returncode}"]
-        return {"error": lines[-1]}
-    return answer if isinstance(answer, dict) else {"error": f"an odd answer: {answer!r}"}
+        return {"error": next(filter(is_numpy_clash, lines), lines[-1]).strip()}
+
+
+def is_numpy_clash(text: str) -> bool:
+    """Return whether an import failed since a package was built for numpy 1 and 2 is there."""
+    return any(sign in text for sign in _NUMPY_CLASH)
 
 
 def pip(command: str) -> str:
@@ -231,7 +226,3 @@ def _folder_failed(path: str, error: OSError) -> Finding:
 
 def _size(count: int) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

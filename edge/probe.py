@@ -46,6 +46,28 @@ def runtime() -> None:
     _print(**about)
 
 
+def model() -> None:
+    """Read the model file that the command line names and tell its contract."""
+    import os
+
+    from .contract import parse_contract
+    from .errors import ModelError
+    from .runtime import default_model_path, load_model_file
+
+    path = sys.argv[1] if len(sys.argv) > 1 else default_model_path()
+    name = os.path.basename(path)
+    try:
+        contract = parse_contract(load_model_file(path)[1], name)
+    except ModelError as error:
+        _print(model_error=_line(error))
+        return
+    width, height = contract.input.size_wh
+    _print(
+        about=f"{name}: {contract.variant}, {width}x{height}, {' or '.join(contract.labels)} from "
+        f"{contract.threshold:.4g} on, SHA-256 {contract.sha256[:12]}"
+    )
+
+
 def _line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 

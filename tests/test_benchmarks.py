@@ -264,7 +264,7 @@ def test_the_machine_tells_of_itself(tmp_path: Path) -> None:
 
 def test_the_state_is_read_for_each_core(tmp_path: Path) -> None:
     root = _write(tmp_path, _PI)
-    state = environment.state(root, firmware=lambda: "throttled=0x50000\n")
+    state = environment.state(root, firmware=lambda _: 0x50000)
     assert state["governor"] == ["ondemand"]
     assert state["mhz"] == [1500, 2400]
     assert state["temperature_c"] == {"cpu-thermal 0": 48.25}
@@ -272,7 +272,7 @@ def test_the_state_is_read_for_each_core(tmp_path: Path) -> None:
 
 
 def test_a_machine_that_tells_nothing_is_no_error(tmp_path: Path) -> None:
-    state = environment.state(tmp_path, firmware=lambda: None)
+    state = environment.state(tmp_path, firmware=lambda _: None)
     assert (state["governor"], state["mhz"], state["throttle_count"]) == (None, None, None)
     assert environment.throttled(state, state) == []
 
@@ -280,7 +280,7 @@ def test_a_machine_that_tells_nothing_is_no_error(tmp_path: Path) -> None:
 def test_without_cpufreq_the_kernel_tells_the_frequency(tmp_path: Path) -> None:
     cpuinfo = "processor\t: 0\ncpu MHz\t\t: 2445.4\n\nprocessor\t: 1\ncpu MHz\t\t: 2445.4\n"
     root = _write(tmp_path, {"proc/cpuinfo": cpuinfo})
-    assert environment.state(root, firmware=lambda: None)["mhz"] == [2445]
+    assert environment.state(root, firmware=lambda _: None)["mhz"] == [2445]
 
 
 def test_a_throttled_run_is_known() -> None:

@@ -36,7 +36,7 @@ def test_no_module_is_called_as_a_public_name_is() -> None:
 def test_the_package_and_what_finds_faults_start_without_numpy_opencv_and_a_runtime() -> None:
     code = (
         "import sys; sys.modules.update(dict.fromkeys(('numpy', 'cv2', 'ai_edge_litert')));"
-        "import edge, edge.board, edge.findings, edge.probe;"
+        "import edge, edge.board, edge.findings, edge.probe, edge.doctor;"
         "print(edge.ModelError.__name__)"
     )
     result = subprocess.run(

@@ -1,0 +1,98 @@
+"""Say whether pictures can be analysed on this machine, what stands in the way, and the fix."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from . import system
+from .findings import Finding, check_folder, check_model, check_runtime, print_findings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_MIN_FREE_BYTES = 100_000_000
+_NEEDED = ("python", "numpy", "opencv", "model", "runtime", "picture")
+"""What no picture can be analysed without."""
+_EPILOG = """\
+exit status: 0 a picture can be analysed (other findings may still be warnings), 1 it can't be,
+2 wrong usage.
+
+--json writes one object: {"ok": bool, "findings": [{"check", "level": "ok", "warning" or "failed",
+"message", "fix": a command, a sentence or null}, ...]}."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    options = _parse(arguments)
+    findings = examine(options.model, options.folder)
+    usable = findings[-1].level == "ok"
+    print_findings(findings, as_json=options.json)
+    return 0 if usable else 1
+
+
+def examine(model: str | None = None, folder: str = ".") -> list[Finding]:
+    """Look at everything; the last finding says whether a picture can be analysed.
+
+    Args:
+        model: the model file; None is the model that the package ships.
+        folder: where pictures or results are to be written.
+
+    """
+    findings = [
+        system.check_machine(),
+        system.check_python(),
+        system.check_numpy(),
+        *system.check_opencv(),
+        check_model(model),
+        check_runtime(model),
+    ]
+    usable = not any(finding.level == "failed" for finding in findings)
+    others = [
+        system.check_picamera2(),
+        *system.check_cameras(),
+        check_folder(folder, _MIN_FREE_BYTES),
+        *system.check_board(),
+        system.check_clock(),
+    ]
+    # None of these keeps a picture from being analysed.
+    findings += [
+        replace(finding, level="warning") if finding.level == "failed" else finding
+        for finding in others
+        if finding is not None
+    ]
+    verdict = (
+        Finding("picture", "ok", "pictures can be analysed: python -m edge.run PICTURE")
+        if usable
+        else Finding("picture", "failed", "no picture can be analysed yet", _first_fix(findings))
+    )
+    return [*findings, verdict]
+
+
+def _first_fix(findings: list[Finding]) -> str | None:
+    return next((each.fix for each in findings if each.level == "failed" and each.fix), None)
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m edge.doctor",
+        description=__doc__,
+        epilog=_EPILOG,
+        formatter_class=partial(argparse.RawDescriptionHelpFormatter, width=98),
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
+    parser.add_argument(
+        "--model", metavar="FILE", help="the model file to check (default: the shipped one)"
+    )
+    parser.add_argument(
+        "--folder", metavar="DIR", default=".",
+        help="where results are to be written (default: this folder)",
+    )  # fmt: skip
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The package's answers on emulated Raspberry Pi processors: ``python -m tests.pi``."""
