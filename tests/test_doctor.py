@@ -150,7 +150,7 @@ def test_a_damaged_model(tmp_path: Path) -> None:
     status, document = _doctor("--model", damaged)
     assert status == 1
     finding = _find(document, "model")
-    assert "the model file is damaged" in finding["message"]
+    assert "damaged, or not the model of this contract" in finding["message"]
     assert "python -m convert" in finding["fix"]
 
 
