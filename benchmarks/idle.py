@@ -51,6 +51,10 @@ class SkippingCamera:
         time.sleep(1 / _RATE)
         return True
 
+    def stream_s(self) -> float | None:
+        """Return None: there is nothing to fall behind of."""
+        return None
+
     def retrieve(self) -> NDArray[np.uint8] | None:
         """Make a frame."""
         return self._noise.integers(60, 200, (*_SIZE_WH[::-1], 3), dtype=np.uint8)

@@ -89,6 +89,10 @@ class FaultyCamera:
             self._absent_until = time.monotonic() + self._rng.uniform(0.01, 0.1)
         return self._fault not in ("read fails", "unplugged")
 
+    def stream_s(self) -> float | None:
+        """Return None: there is nothing to fall behind of."""
+        return None
+
     def retrieve(self) -> NDArray[np.uint8] | None:
         """Return a picture that fits the fault."""
         if self._fault == "no picture":

@@ -265,6 +265,41 @@ def test_fault_40_a_frame_that_took_too_long_to_come_is_stale() -> None:
     assert analyzer.seen == []
 
 
+class _Stream(ScriptedCamera):
+    """A stream with time stamps of its own, of which each frame comes ``late`` later."""
+
+    def __init__(self, clock: SimulatedClock, *, late: float, rate: float = 1.0) -> None:
+        super().__init__(clock)
+        self._time, self._late, self._rate, self._frames = clock, late, rate, 0
+
+    def stream_s(self) -> float | None:
+        self._frames += 1
+        return 1e6 + self._time.monotonic() * self._rate - self._frames * self._late
+
+
+def test_fault_40_a_stream_that_falls_behind_is_stale_however_new_its_frames_look() -> None:
+    clock = SimulatedClock()
+    analyzer = _Analyzer(clock)
+    loop = SnapshotLoop(
+        _Stream(clock, late=0.7), analyzer, Settings(interval_s=10, count=5), clock=clock
+    )
+    taken = [(round(s.age_ms, -2), s.frame_state) for s in loop]
+    assert taken == [(0, "ok"), (700, "ok"), (1400, "ok"), (2100, "stale"), (2800, "stale")]
+    assert len(analyzer.seen) == 3
+
+
+@pytest.mark.parametrize("rate", [1 - 1e-4, 1 + 1e-4])
+def test_a_cameras_clock_that_runs_wrong_for_a_month_makes_no_frame_stale(rate: float) -> None:
+    clock = SimulatedClock()
+    loop = SnapshotLoop(
+        _Stream(clock, late=0, rate=rate),
+        _Analyzer(clock),
+        Settings(interval_s=3600, count=30 * 24),
+        clock=clock,
+    )
+    assert {s.frame_state for s in loop} == {"ok"}
+
+
 def test_fault_48_a_stop_ends_a_wait_at_once_and_releases_the_camera() -> None:
     clock = SimulatedClock()
     camera = ScriptedCamera(clock)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import signal
 import subprocess
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from edge.camera import Patience, Settings, SnapshotLoop
+from edge.camera import Patience, Settings, SnapshotLoop, SystemClock
 from edge.camera.cameras import OpenCVCamera
+from edge.camera.reader import Opened, Reader
 
 from .pictures import ROOT
 
@@ -94,3 +96,38 @@ def test_an_rtsp_camera_that_is_stopped_hung_and_restarted_comes_back(
     until_it_failed_and_is_back()
     loop.stop()
     assert list(snapshots) == []
+
+
+def test_a_real_stream_that_is_read_too_slowly_is_seen_to_fall_behind(server: _Server) -> None:
+    camera = OpenCVCamera(f"rtsp://127.0.0.1:{server.port}/live", timeout_s=5)
+    clock = SystemClock()
+    slow = _Slow(camera)
+    inbox = clock.mailbox()
+    reader = Reader(slow, clock, inbox, warmup=50)
+    assert isinstance(inbox.get(30), Opened)
+    ages = []
+    for pause_s in (0.0, 0.1):  # 25 frames a second come; ten are taken
+        slow.pause_s = pause_s
+        for _ in range(40):
+            reader.request()
+            frame = inbox.get(10).frame
+        ages.append(clock.monotonic() - frame.captured_s)
+    reader.stop()
+    assert ages[1] > ages[0] + 1.0  # 40 frames took 4 s, and hold 1.6 s of the stream
+    assert ages[0] < 1.0
+
+
+class _Slow:
+    """A camera on a machine that is too slow for it."""
+
+    live = False
+    fixed_size = True
+
+    def __init__(self, camera: OpenCVCamera) -> None:
+        self.name, self._camera, self.pause_s = camera.name, camera, 0.0
+        self.open, self.close = camera.open, camera.close
+        self.retrieve, self.stream_s = camera.retrieve, camera.stream_s
+
+    def grab(self) -> bool:
+        time.sleep(self.pause_s)
+        return self._camera.grab()

@@ -33,6 +33,12 @@ class Camera(Protocol):
     def grab(self) -> bool:
         """Move on to the next frame without decoding it; False if none came."""
 
+    def stream_s(self) -> float | None:
+        """Return when the frame grabbed last was captured, by the source's own clock, in seconds.
+
+        Its zero may lie anywhere. None if the source doesn't say, or can't fall behind.
+        """
+
     def retrieve(self) -> NDArray[np.uint8] | None:
         """Decode the frame grabbed last: (height, width, 3) uint8 BGR; None if that failed."""
 
@@ -94,6 +100,16 @@ class OpenCVCamera:
     def grab(self) -> bool:
         """Move on to the next frame; False if none came."""
         return self._capture is not None and self._capture.grab()
+
+    def stream_s(self) -> float | None:
+        """Return an RTSP frame's time; of other sources OpenCV has none that can be trusted.
+
+        For JPEG over HTTP FFmpeg makes times up, at 25 frames a second.  A device's driver keeps
+        a few buffers only, which are emptied all the time.
+        """
+        if self._capture is None or not self._source.startswith(("rtsp://", "rtsps://")):
+            return None
+        return self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3
 
     def retrieve(self) -> NDArray[np.uint8] | None:
         """Decode the frame grabbed last; None if that failed."""
@@ -162,6 +178,10 @@ class PictureFolder:
         self._number += 1
         return bool(self._paths)
 
+    def stream_s(self) -> float | None:
+        """Return None: there is nothing to fall behind of."""
+        return None
+
     def retrieve(self) -> NDArray[np.uint8] | None:
         """Decode it."""
         try:
@@ -221,6 +241,10 @@ class PiCamera:
         finally:
             request.release()
         return True
+
+    def stream_s(self) -> float | None:
+        """Return None: there is nothing to fall behind of."""
+        return None
 
     def retrieve(self) -> NDArray[np.uint8] | None:
         """Return it."""

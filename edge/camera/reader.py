@@ -20,6 +20,10 @@ _FASTEST_S = 1 / 250
 """A live camera that is quicker than this is no camera; a grab that fails to wait must not spin."""
 
 
+_DRIFT = 2e-4
+"""How much faster or slower than ours a camera's clock may run, as a share: quartz is better."""
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     """The camera is open and warm."""
@@ -63,6 +67,8 @@ class Reader:
     def __init__(self, camera: Camera, clock: Clock, inbox: Mailbox, *, warmup: int) -> None:
         self._camera, self._clock, self._inbox, self._warmup = camera, clock, inbox, warmup
         self._requests = clock.mailbox()
+        self._delay = _Delay()
+        self._behind_s = 0.0
         clock.start(self._run)
 
     def request(self) -> None:
@@ -109,9 +115,13 @@ class Reader:
     def _grab(self) -> None:
         if not self._camera.grab():
             raise CameraError(f"{self._camera.name}: gives no more frames")
+        stream_s = self._camera.stream_s()
+        if stream_s is not None:
+            self._behind_s = self._delay.behind_s(self._clock.monotonic(), stream_s)
 
     def _retrieve(self, captured_s: float) -> Frame:
         started = self._clock.monotonic()
+        captured_s = min(captured_s, started - self._behind_s)
         image = self._camera.retrieve()
         if image is None:
             raise CameraError(f"{self._camera.name}: a frame can't be decoded")
@@ -120,3 +130,22 @@ class Reader:
         except PictureError as error:
             raise CameraError(f"{self._camera.name}: {error}") from error
         return Frame(image, captured_s, (self._clock.monotonic() - started) * 1e3)
+
+
+class _Delay:
+    """How much later than at its best a stream comes: what is decoded too slowly piles up.
+
+    The two clocks' zeros are unknown, and so is the delay on the way; the least difference seen
+    since the camera was opened stands for both.
+    """
+
+    def __init__(self) -> None:
+        self._least_s = float("inf")
+        self._before_s = 0.0
+
+    def behind_s(self, now_s: float, stream_s: float) -> float:
+        # A camera's clock that runs slow would look like a stream that falls behind, in a day.
+        self._least_s += (now_s - self._before_s) * _DRIFT
+        self._before_s = now_s
+        self._least_s = min(self._least_s, now_s - stream_s)
+        return now_s - stream_s - self._least_s

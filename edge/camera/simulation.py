@@ -176,6 +176,10 @@ class ScriptedCamera:
             raise RuntimeError("the driver is at a loss")
         return not isinstance(step, str) or step == "none"
 
+    def stream_s(self) -> float | None:
+        """Return None: there is nothing to fall behind of."""
+        return None
+
     def retrieve(self) -> NDArray[np.uint8] | None:
         """Return the step's picture."""
         return self._image
