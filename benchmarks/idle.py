@@ -23,19 +23,17 @@ import cv2
 import numpy as np
 
 from edge import Analyzer
-from edge.camera import Settings, SnapshotLoop
+from edge.camera import Camera, Settings, SnapshotLoop
 from edge.camera.cameras import OpenCVCamera
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.camera import Camera
-
 _RATE = 30.0
 _SIZE_WH = (1280, 720)
 
 
-class SkippingCamera:
+class SkippingCamera(Camera):
     """Thirty frames a second, of which only those that are wanted are made."""
 
     name = "skipping"
@@ -50,10 +48,6 @@ class SkippingCamera:
         """Wait for the next frame, as a device's read does."""
         time.sleep(1 / _RATE)
         return True
-
-    def stream_s(self) -> float | None:
-        """Return None: there is nothing to fall behind of."""
-        return None
 
     def retrieve(self) -> NDArray[np.uint8] | None:
         """Make a frame."""

@@ -29,7 +29,7 @@ import cv2
 import numpy as np
 
 from edge import Analyzer
-from edge.camera import Patience, Settings, SnapshotLoop
+from edge.camera import Camera, Patience, Settings, SnapshotLoop
 from edge.camera import store as store_module
 from edge.camera.store import Store
 from edge.errors import CameraError
@@ -51,7 +51,7 @@ _DISK_FAULTS = (errno.ENOSPC, errno.EROFS, errno.EIO, errno.EACCES)
 _LEAST_FAULTS = 1000
 
 
-class FaultyCamera:
+class FaultyCamera(Camera):
     """A live camera of 200 frames a second that does something wrong every few frames."""
 
     name = "soak"
@@ -88,10 +88,6 @@ class FaultyCamera:
         if self._fault == "unplugged":
             self._absent_until = time.monotonic() + self._rng.uniform(0.01, 0.1)
         return self._fault not in ("read fails", "unplugged")
-
-    def stream_s(self) -> float | None:
-        """Return None: there is nothing to fall behind of."""
-        return None
 
     def retrieve(self) -> NDArray[np.uint8] | None:
         """Return a picture that fits the fault."""

@@ -56,6 +56,10 @@ class Contract:
     threshold: float
     """The label is ``labels[1]`` where the probability is at least this, else ``labels[0]``."""
 
+    def identity(self) -> dict[str, str]:
+        """Return what a result says of the model that gave it: name, variant, SHA-256."""
+        return {"name": self.name, "variant": self.variant, "sha256": self.sha256}
+
     def label(self, probability: float, threshold: float | None = None) -> str:
         """Return the label that the decision rule gives."""
         limit = self.threshold if threshold is None else threshold

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from . import system
+from .arguments import make_parser
 from .findings import Finding, check_folder, check_model, check_runtime, print_findings
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
 _MIN_FREE_BYTES = 100_000_000
@@ -77,12 +77,7 @@ def _first_fix(findings: list[Finding]) -> str | None:
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m edge.doctor",
-        description=__doc__,
-        epilog=_EPILOG,
-        formatter_class=partial(argparse.RawDescriptionHelpFormatter, width=98),
-    )
+    parser = make_parser("python -m edge.doctor", __doc__, _EPILOG)
     parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
     parser.add_argument(
         "--model", metavar="FILE", help="the model file to check (default: the shipped one)"

@@ -99,6 +99,26 @@ def save_annotated(path: str, image_bgr: NDArray[np.uint8], analysis: Analysis) 
         OutputError: it could not be written; what was there before is still there.
 
     """
+    data = encode_annotated(path, image_bgr, analysis)
+    try:
+        write_atomically(path, data)
+    except OSError as error:
+        message = f"{printable(path)}: can't be written: {error.strerror or error}"
+        raise OutputError(message) from error
+
+
+def encode_annotated(path: str, image_bgr: NDArray[np.uint8], analysis: Analysis) -> bytes:
+    """Return the annotated picture as a JPEG.
+
+    Args:
+        path: where it is to go, for an error.
+        image_bgr: as for :func:`annotate`.
+        analysis: its analysis.
+
+    Raises:
+        OutputError: it could not be drawn.
+
+    """
     try:
         done, encoded = cv2.imencode(
             ".jpg", annotate(image_bgr, analysis), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
@@ -106,12 +126,7 @@ def save_annotated(path: str, image_bgr: NDArray[np.uint8], analysis: Analysis) 
         if not done:  # it doesn't say why
             message = f"{printable(path)}: can't be made a JPEG"
             raise OutputError(message)
-        data = encoded.tobytes()
+        return encoded.tobytes()
     except (MemoryError, cv2.error) as error:
         message = f"{printable(path)}: can't be drawn: {' '.join(str(error).split())}"
-        raise OutputError(message) from error
-    try:
-        write_atomically(path, data)
-    except OSError as error:
-        message = f"{printable(path)}: can't be written: {error.strerror or error}"
         raise OutputError(message) from error

@@ -10,6 +10,10 @@ from __future__ import annotations
 class LesionEdgeError(Exception):
     """The base of them all."""
 
+    def to_dict(self) -> dict[str, str]:
+        """Return the error as plain JSON types."""
+        return {"type": type(self).__name__, "message": str(self)}
+
 
 class PictureError(LesionEdgeError, ValueError):
     """A picture that is missing, unreadable, damaged, too large or not of a supported kind."""
@@ -28,7 +32,17 @@ class PredictionError(LesionEdgeError, ArithmeticError):
 
 
 class CameraError(LesionEdgeError, OSError):
-    """A camera that can't be opened, or gives no frame that can be used."""
+    """A camera that can't be opened, or gives no frame that can be used.
+
+    Args:
+        problem: what is wrong.
+        fix: how to mend it, where that is known; the message ends with it.
+
+    """
+
+    def __init__(self, problem: str, fix: str | None = None) -> None:
+        super().__init__(problem if fix is None else f"{problem}: {fix}")
+        self.problem, self.fix = problem, fix
 
 
 class OutputError(LesionEdgeError, OSError):

@@ -9,6 +9,7 @@ import errno
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -111,14 +112,13 @@ def check_folder(folder: str | os.PathLike[str], min_free_bytes: int = 0) -> Fin
     try:
         _make(path, made)
         _try_writing(path)
-        space = os.statvfs(path)
+        free = shutil.disk_usage(path).free
     except OSError as error:
         return _folder_failed(path, error)
     finally:
         for each in reversed(made):
             with suppress(OSError):  # something else has put a file there: it stays
                 os.rmdir(each)
-    free = space.f_bavail * space.f_frsize
     text = f"{path}: {_size(free)} free"
     if free < min_free_bytes:
         return Finding(

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
 from contextlib import closing
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import cv2
 
 from .analysis import NOTICE, Analysis
 from .analyzer import Analyzer
-from .arguments import count, share
+from .arguments import count, make_parser, share
 from .drawing import save_annotated
 from .errors import LesionEdgeError, OutputError
 from .output import write_line
@@ -23,6 +21,7 @@ from .sources import expand
 from .terminal import Progress, quiet_native_stderr
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
     from .picture import Picture
@@ -60,13 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m edge.run",
-        description=__doc__,
-        epilog=_EPILOG,
-        # Without a width it imports shutil, help or no help: 1.5 ms of every start.
-        formatter_class=partial(argparse.RawDescriptionHelpFormatter, width=98),
-    )
+    parser = make_parser("python -m edge.run", __doc__, _EPILOG)
     parser.add_argument(
         "sources", nargs="+", metavar="SOURCE",
         help="a picture (JPEG, PNG), a folder, a quoted pattern, or - for standard input",
@@ -117,8 +110,7 @@ def _analyse_all(options: argparse.Namespace) -> int:
         )
     output = None if options.save is None else _Output(options.save)
     report = _report_json if options.json else _report_text
-    contract = analyzer.contract
-    model = {"name": contract.name, "variant": contract.variant, "sha256": contract.sha256}
+    model = analyzer.contract.identity()
     progress = Progress("pictures analysed:")
     failed = done = 0
     jobs = (_name(source, output) for source in expand(options.sources))
@@ -165,7 +157,7 @@ def _report_json(
 ) -> None:
     line: dict[str, Any] = {"image": name}
     if isinstance(result, LesionEdgeError):
-        line["error"] = {"type": type(result).__name__, "message": str(result)}
+        line["error"] = result.to_dict()
     else:
         line |= result.to_dict()
         line["model"] = model

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -19,7 +20,7 @@ from edge.camera.simulation import ScriptedCamera, SimulatedClock
 from edge.errors import CameraError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -50,6 +51,18 @@ class _Pings:
 def _picture(seed: int = 0, height: int = 120) -> NDArray[np.uint8]:
     rng = np.random.default_rng(seed + 1000)
     return rng.integers(60, 200, (height, 160, 3), dtype=np.uint8)
+
+
+@contextmanager
+def _watching(
+    camera: ScriptedCamera, clock: SimulatedClock, **parts: Any
+) -> Iterator[tuple[SnapshotLoop, Iterator[Snapshot], Snapshot]]:
+    """Give a loop of ten seconds that has taken its first snapshot; stop it, and see it end."""
+    loop = SnapshotLoop(camera, _Analyzer(clock), Settings(interval_s=10), clock=clock, **parts)
+    snapshots = iter(loop)
+    yield loop, snapshots, next(snapshots)
+    loop.stop()
+    assert list(snapshots) == []
 
 
 def _later(clock: SimulatedClock, seconds: float, action: Callable[[], None]) -> None:
@@ -122,15 +135,11 @@ def test_fault_34_a_read_that_never_returns_is_given_up_in_time() -> None:
 def test_fault_34_a_read_that_comes_back_late_is_dropped_and_the_camera_opened_again() -> None:
     clock = SimulatedClock()
     camera = ScriptedCamera(clock, [_picture(), "hang"])
-    loop = SnapshotLoop(camera, _Analyzer(clock), Settings(interval_s=10), clock=clock)
-    snapshots = iter(loop)
-    next(snapshots)
-    _later(clock, 30, camera.release)
-    assert next(snapshots).frame_state == "ok"
-    assert clock.monotonic() == pytest.approx(30)
-    assert (camera.opened, camera.closed) == (2, 1)
-    loop.stop()
-    assert list(snapshots) == []
+    with _watching(camera, clock) as (_loop, snapshots, _):
+        _later(clock, 30, camera.release)
+        assert next(snapshots).frame_state == "ok"
+        assert clock.monotonic() == pytest.approx(30)
+        assert (camera.opened, camera.closed) == (2, 1)
 
 
 @pytest.mark.parametrize("fault", ["fail", "none", "raise"])
@@ -156,18 +165,14 @@ def test_fault_35_an_old_frame_is_never_analysed_and_reopens_the_camera() -> Non
 def test_fault_36_a_camera_unplugged_five_times_leaves_no_threads_or_files() -> None:
     clock = SimulatedClock()
     camera = ScriptedCamera(clock)
-    loop = SnapshotLoop(camera, _Analyzer(clock), Settings(interval_s=10), clock=clock)
-    snapshots = iter(loop)
-    next(snapshots)
-    threads, files = threading.active_count(), len(os.listdir("/proc/self/fd"))
-    for _ in range(5):
-        camera.absent = True
-        _later(clock, 100, camera.plug_in)
-        assert next(snapshots).frame_state == "ok"
-    assert threading.active_count() <= threads + 1
-    assert len(os.listdir("/proc/self/fd")) == files
-    loop.stop()
-    assert list(snapshots) == []
+    with _watching(camera, clock) as (_loop, snapshots, _):
+        threads, files = threading.active_count(), len(os.listdir("/proc/self/fd"))
+        for _ in range(5):
+            camera.absent = True
+            _later(clock, 100, camera.plug_in)
+            assert next(snapshots).frame_state == "ok"
+        assert threading.active_count() <= threads + 1
+        assert len(os.listdir("/proc/self/fd")) == files
     assert camera.opened >= 6
     assert not camera.is_open
 
@@ -178,16 +183,12 @@ def test_the_next_snapshot_comes_within_a_retry_interval_of_the_cameras_return(
 ) -> None:
     clock = SimulatedClock()
     camera = ScriptedCamera(clock)
-    loop = SnapshotLoop(camera, _Analyzer(clock), Settings(interval_s=10), clock=clock)
-    snapshots = iter(loop)
-    next(snapshots)
-    camera.absent = True
-    back = 10 + outage_s
-    _later(clock, back, camera.plug_in)
-    next(snapshots)
-    assert back <= clock.monotonic() <= back + Patience().retry_most_s
-    loop.stop()
-    assert list(snapshots) == []
+    with _watching(camera, clock) as (_loop, snapshots, _):
+        camera.absent = True
+        back = 10 + outage_s
+        _later(clock, back, camera.plug_in)
+        next(snapshots)
+        assert back <= clock.monotonic() <= back + Patience().retry_most_s
 
 
 def test_fault_37_a_camera_gone_for_a_day_costs_bounded_retries_and_log_lines(
@@ -195,19 +196,15 @@ def test_fault_37_a_camera_gone_for_a_day_costs_bounded_retries_and_log_lines(
 ) -> None:
     clock = SimulatedClock()
     camera = ScriptedCamera(clock)
-    loop = SnapshotLoop(camera, _Analyzer(clock), Settings(interval_s=10), clock=clock)
-    snapshots = iter(loop)
-    next(snapshots)
-    camera.absent = True
-    _later(clock, 86400, camera.plug_in)
-    with caplog.at_level(logging.INFO, "edge.camera"):
-        next(snapshots)
-    assert camera.opened <= 86400 / 30 + 10
-    assert 2 <= len(caplog.records) <= 26  # lost, once an hour, back
-    assert "camera lost" in caplog.messages[0]
-    assert "camera is back" in caplog.messages[-1]
-    loop.stop()
-    assert list(snapshots) == []
+    with _watching(camera, clock) as (_loop, snapshots, _):
+        camera.absent = True
+        _later(clock, 86400, camera.plug_in)
+        with caplog.at_level(logging.INFO, "edge.camera"):
+            next(snapshots)
+        assert camera.opened <= 86400 / 30 + 10
+        assert 2 <= len(caplog.records) <= 26  # lost, once an hour, back
+        assert "camera lost" in caplog.messages[0]
+        assert "camera is back" in caplog.messages[-1]
 
 
 def test_fault_38_a_frame_of_another_size_is_not_analysed_and_reopens_the_camera() -> None:
@@ -232,17 +229,11 @@ def test_fault_38_black_frames_while_it_warms_up_are_discarded() -> None:
 
 def test_fault_39_the_cadence_takes_no_notice_of_the_wall_clock() -> None:
     clock = SimulatedClock()
-    loop = SnapshotLoop(
-        ScriptedCamera(clock), _Analyzer(clock), Settings(interval_s=10), clock=clock
-    )
-    snapshots = iter(loop)
-    first = next(snapshots)
-    clock.set_wall_clock(datetime(2001, 1, 1, tzinfo=timezone.utc))
-    second = next(snapshots)
-    assert clock.monotonic() == 10
-    assert first.captured_at - second.captured_at > timedelta(days=365)
-    loop.stop()
-    assert list(snapshots) == []
+    with _watching(ScriptedCamera(clock), clock) as (_loop, snapshots, first):
+        clock.set_wall_clock(datetime(2001, 1, 1, tzinfo=timezone.utc))
+        second = next(snapshots)
+        assert clock.monotonic() == 10
+        assert first.captured_at - second.captured_at > timedelta(days=365)
 
 
 def test_fault_40_a_capture_slower_than_the_interval_skips_and_never_lags() -> None:
@@ -328,18 +319,12 @@ def test_fault_51_pings_come_from_finished_cycles_only() -> None:
     clock = SimulatedClock()
     pings = _Pings(clock)
     camera = ScriptedCamera(clock, [_picture(), _picture(1)])
-    loop = SnapshotLoop(
-        camera, _Analyzer(clock), Settings(interval_s=10), clock=clock, notifier=pings
-    )
-    snapshots = iter(loop)
-    next(snapshots)
-    assert pings.times == []  # whoever handles the snapshot may hang
-    clock.sleep(500)
-    assert pings.times == []
-    next(snapshots)
-    assert pings.times == [500]
-    loop.stop()
-    assert list(snapshots) == []
+    with _watching(camera, clock, notifier=pings) as (_loop, snapshots, _):
+        assert pings.times == []  # whoever handles the snapshot may hang
+        clock.sleep(500)
+        assert pings.times == []
+        next(snapshots)
+        assert pings.times == [500]
 
 
 def test_a_model_that_fails_on_a_frame_is_reported_and_the_loop_goes_on() -> None:
@@ -356,14 +341,10 @@ def test_a_model_that_fails_on_a_frame_is_reported_and_the_loop_goes_on() -> Non
 def test_reopening_on_demand_is_no_failure() -> None:
     clock = SimulatedClock()
     camera = ScriptedCamera(clock)
-    loop = SnapshotLoop(camera, _Analyzer(clock), Settings(interval_s=10), clock=clock)
-    snapshots = iter(loop)
-    next(snapshots)
-    loop.reopen()
-    next(snapshots)
-    assert (camera.opened, loop.supervisor.failures, clock.monotonic()) == (2, 0, 10)
-    loop.stop()
-    assert list(snapshots) == []
+    with _watching(camera, clock) as (loop, snapshots, _):
+        loop.reopen()
+        next(snapshots)
+        assert (camera.opened, loop.supervisor.failures, clock.monotonic()) == (2, 0, 10)
 
 
 def test_a_snapshot_is_json_in_the_schema_of_edge_run() -> None:

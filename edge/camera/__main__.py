@@ -9,12 +9,11 @@ import os
 import re
 import signal
 import sys
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from edge.analysis import NOTICE
 from edge.analyzer import Analyzer
-from edge.arguments import count, share
+from edge.arguments import count, make_parser, share
 from edge.errors import LesionEdgeError, OutputError
 from edge.output import write_line
 from edge.terminal import quiet_native_stderr
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
 
+    from .cameras import Camera
     from .snapshot import Snapshot
 
 _WARMUP = 10
@@ -46,12 +46,16 @@ exit status: 0 ended by a signal, --count or the end of a file; 1 no camera, no 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     options = _parse(arguments)
+    camera = open_source(
+        options.source, interval_s=options.interval, timeout_s=options.read_timeout,
+        size_wh=options.size,
+    )  # fmt: skip
     try:
         with quiet_native_stderr():  # OpenCV and FFmpeg complain of every try
             logging.basicConfig(
                 format="edge.camera: %(message)s", level=logging.INFO, stream=sys.stderr, force=True
             )
-            return check(options) if options.check else _run(options)
+            return check(options, camera) if options.check else _run(options, camera)
     except CameraStuckError as error:
         print(f"edge.camera: {error}", file=sys.stderr)
         return 3
@@ -62,22 +66,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace, camera: Camera) -> int:
     if sys.stdout is None:
         raise OutputError("standard output is closed")
     analyzer = Analyzer(options.model, threads=options.threads, threshold=options.threshold)
-    contract = analyzer.contract
-    model = {"name": contract.name, "variant": contract.variant, "sha256": contract.sha256}
+    model = analyzer.contract.identity()
     store = None
     if options.save != "none":
         store = Store(
             options.out, policy=options.save, keep=options.keep, min_free_bytes=options.min_free,
-            model=model, positive=contract.labels[1],
+            model=model, positive=analyzer.contract.labels[1],
         )  # fmt: skip
-    camera = open_source(
-        options.source, interval_s=options.interval, timeout_s=options.read_timeout,
-        size_wh=options.size,
-    )  # fmt: skip
     warmup = options.warmup
     if warmup is None:
         warmup = _WARMUP if camera.fixed_size and not os.path.isfile(options.source) else 0
@@ -127,7 +126,7 @@ def _listen(loop: SnapshotLoop) -> None:
 def _text(snapshot: Snapshot) -> str:
     text = f"{snapshot.captured_at:%Y-%m-%dT%H:%M:%SZ} {snapshot.source}: "
     if snapshot.analysis is None:
-        text += snapshot.error or f"{snapshot.frame_state} frame, not analysed"
+        text += str(snapshot.error or f"{snapshot.frame_state} frame, not analysed")
     else:
         found = len(snapshot.analysis.regions)
         text += (
@@ -140,12 +139,7 @@ def _text(snapshot: Snapshot) -> str:
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m edge.camera",
-        description=__doc__,
-        epilog=_EPILOG,
-        formatter_class=partial(argparse.RawDescriptionHelpFormatter, width=98),
-    )
+    parser = make_parser("python -m edge.camera", __doc__, _EPILOG)
     add: Any = parser.add_argument
     add("--source", default="0", help="a device's number or /dev/videoN, an rtsp or http(s)"
         " address, picamera2, a video file, or a folder of pictures played as a camera"

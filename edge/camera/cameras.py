@@ -36,8 +36,10 @@ class Camera(Protocol):
     def stream_s(self) -> float | None:
         """Return when the frame grabbed last was captured, by the source's own clock, in seconds.
 
-        Its zero may lie anywhere. None if the source doesn't say, or can't fall behind.
+        Its zero may lie anywhere.  None, unless a camera has its own way: the source doesn't
+        say, or can't fall behind.
         """
+        return None
 
     def retrieve(self) -> NDArray[np.uint8] | None:
         """Decode the frame grabbed last: (height, width, 3) uint8 BGR; None if that failed."""
@@ -50,7 +52,7 @@ class EndOfSourceError(CameraError):
     """A file that is played as a camera has come to its end."""
 
 
-class OpenCVCamera:
+class OpenCVCamera(Camera):
     """A V4L2 device, or a network stream, through OpenCV.
 
     A V4L2 frame is decoded only by :meth:`retrieve`; FFmpeg decodes each that it grabs.
@@ -89,8 +91,8 @@ class OpenCVCamera:
             capture = cv2.VideoCapture(self._source, cv2.CAP_V4L2)
             if not capture.isOpened():
                 raise CameraError(
-                    f"{self.name}: in use by another program, or no camera: "
-                    f"'fuser -v {self.name}' tells which program holds it"
+                    f"{self.name}: in use by another program, or no camera",
+                    f"'fuser -v {self.name}' tells which program holds it",
                 )
             if self._size_wh:
                 capture.set(cv2.CAP_PROP_FRAME_WIDTH, self._size_wh[0])
@@ -156,7 +158,7 @@ class VideoFile(OpenCVCamera):
         return True
 
 
-class PictureFolder:
+class PictureFolder(Camera):
     """The pictures of a folder, one after the other and over again, played as a camera."""
 
     live = False
@@ -178,10 +180,6 @@ class PictureFolder:
         self._number += 1
         return bool(self._paths)
 
-    def stream_s(self) -> float | None:
-        """Return None: there is nothing to fall behind of."""
-        return None
-
     def retrieve(self) -> NDArray[np.uint8] | None:
         """Decode it."""
         try:
@@ -193,7 +191,7 @@ class PictureFolder:
         """Nothing is held open."""
 
 
-class PiCamera:
+class PiCamera(Camera):
     """A Raspberry Pi's camera, by picamera2, which Raspberry Pi OS ships (not on PyPI for all).
 
     Written from picamera2's documented interface; not yet run on a Raspberry Pi.
@@ -218,8 +216,9 @@ class PiCamera:
             from picamera2 import Picamera2
         except ImportError as error:
             raise CameraError(
-                f"picamera2 can't be imported ({error}): 'sudo apt install python3-picamera2', and "
-                "make the virtual environment with --system-site-packages"
+                f"picamera2 can't be imported ({error})",
+                "'sudo apt install python3-picamera2', and make the virtual environment with "
+                "--system-site-packages",
             ) from error
         try:
             camera = Picamera2()
@@ -229,7 +228,7 @@ class PiCamera:
             camera.start()
         except (RuntimeError, IndexError) as error:
             raise CameraError(
-                f"no Pi camera can be used ({error}): 'rpicam-hello --list-cameras' lists them"
+                f"no Pi camera can be used ({error})", "'rpicam-hello --list-cameras' lists them"
             ) from error
         self._camera = camera
 
@@ -241,10 +240,6 @@ class PiCamera:
         finally:
             request.release()
         return True
-
-    def stream_s(self) -> float | None:
-        """Return None: there is nothing to fall behind of."""
-        return None
 
     def retrieve(self) -> NDArray[np.uint8] | None:
         """Return it."""
@@ -292,11 +287,11 @@ def _check_device(path: str, name: str) -> None:
         mode = os.stat(path).st_mode
     except OSError as error:
         raise CameraError(
-            f"{name}: no such camera: is it plugged in? 'ls /dev/video*' shows those there are"
+            f"{name}: no such camera", "is it plugged in? 'ls /dev/video*' shows those there are"
         ) from error
     if not stat.S_ISCHR(mode):
         raise CameraError(f"{name}: not a camera, picture folder or video file")
     if not os.access(path, os.R_OK | os.W_OK):
         raise CameraError(
-            f"{name}: no permission: 'sudo usermod -aG video $USER', then log in again"
+            f"{name}: no permission", "'sudo usermod -aG video $USER', then log in again"
         )

@@ -14,7 +14,6 @@ from edge.findings import (
     print_findings,
 )
 
-from .cameras import open_source
 from .clock import SystemClock
 from .frames import look
 from .reader import Ended, Got, Opened, Reader
@@ -25,12 +24,8 @@ if TYPE_CHECKING:
     from .cameras import Camera
 
 
-def check(options: argparse.Namespace) -> int:
+def check(options: argparse.Namespace, camera: Camera) -> int:
     """Print findings on everything a loop of these options needs; return 1 if any failed."""
-    camera = open_source(
-        options.source, interval_s=options.interval, timeout_s=options.read_timeout,
-        size_wh=options.size,
-    )  # fmt: skip
     findings = [
         check_camera(camera, warmup=options.warmup or 0, timeout_s=options.read_timeout * 3),
         check_runtime(options.model),
@@ -67,7 +62,5 @@ def check_camera(camera: Camera, *, warmup: int, timeout_s: float) -> Finding:
 
 
 def _failed(error: CameraError) -> Finding:
-    message, _, fix = str(error).rpartition(": ") if "'" in str(error) else (str(error), "", "")
-    return Finding(
-        "camera", "failed", message or str(error), fix or "unplug the camera and plug it in again"
-    )
+    fix = error.fix or "unplug the camera and plug it in again"
+    return Finding("camera", "failed", error.problem, fix)

@@ -137,9 +137,12 @@ class SnapshotLoop:
 
     def _next_frame(self, due: float) -> Frame | None:
         """Wait for a frame that was asked for at ``due`` or later; None if told to stop."""
+        failures = self.supervisor.failures
         while True:
             now = self._clock.monotonic()
-            if self.supervisor.tick(now, wanted=now >= due):
+            self.supervisor.tick(now, wanted=now >= due)
+            if self.supervisor.failures > failures:
+                failures = self.supervisor.failures
                 self._finish_cycle()
             wake = self.supervisor.wake_at_s
             wake = min(wake, due) if now < due else wake
@@ -150,12 +153,9 @@ class SnapshotLoop:
             if message == "reopen":
                 self.supervisor.reopen(now)
             elif message is not None:
-                failures = self.supervisor.failures
                 frame = self.supervisor.handle(message, now)
                 if frame is not None:
                     return frame
-                if self.supervisor.failures > failures:
-                    self._finish_cycle()
 
     def _take(self, frame: Frame) -> Snapshot:
         now = self._clock.monotonic()
@@ -168,7 +168,7 @@ class SnapshotLoop:
                     Picture(frame.image_bgr, decode_ms=frame.decode_ms)
                 )
             except LesionEdgeError as raised:
-                error = str(raised)
+                error = raised
         snapshot = Snapshot(
             source=self._camera.name,
             # The wall clock may have jumped since, but not the frame's age.

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 _FASTEST_S = 1 / 250
 """A live camera that is quicker than this is no camera; a grab that fails to wait must not spin."""
-
-
 _DRIFT = 2e-4
 """How much faster or slower than ours a camera's clock may run, as a share: quartz is better."""
 

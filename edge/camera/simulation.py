@@ -17,6 +17,8 @@ import numpy as np
 
 from edge.errors import CameraError
 
+from .cameras import Camera
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
@@ -125,7 +127,7 @@ class _SimulatedMailbox:
         return self._messages.popleft() if self._messages else None
 
 
-class ScriptedCamera:
+class ScriptedCamera(Camera):
     """A camera whose frames and faults are written down.
 
     Args:
@@ -175,10 +177,6 @@ class ScriptedCamera:
         elif step == "raise":
             raise RuntimeError("the driver is at a loss")
         return not isinstance(step, str) or step == "none"
-
-    def stream_s(self) -> float | None:
-        """Return None: there is nothing to fall behind of."""
-        return None
 
     def retrieve(self) -> NDArray[np.uint8] | None:
         """Return the step's picture."""

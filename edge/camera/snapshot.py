@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from edge.analysis import Analysis
+    from edge.errors import LesionEdgeError
 
     from .frames import Frame, FrameState
 
@@ -26,7 +27,8 @@ class Snapshot:
     frame: Frame
     analysis: Analysis | None
     """None unless the frame is ok or blurred, or if the model failed on it."""
-    error: str | None = None
+    error: LesionEdgeError | None = None
+    """What the model failed with on the frame."""
     saved: str | None = None
     """The path of the annotated picture, once it is safely on the disk."""
 
@@ -43,7 +45,7 @@ class Snapshot:
             if self.frame_state == "blurred":
                 line["warnings"].append("the frame is blurred")
         if self.error is not None:
-            line["error"] = {"type": "PredictionError", "message": self.error}
+            line["error"] = self.error.to_dict()
         if self.saved is not None:
             line["saved"] = self.saved
         return line

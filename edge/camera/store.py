@@ -14,13 +14,12 @@ import json
 import logging
 import os
 import re
+import shutil
 from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-import cv2
-
-from edge.drawing import annotate
+from edge.drawing import encode_annotated
 from edge.errors import OutputError
 from edge.files import write_atomically
 from edge.picture import printable
@@ -35,7 +34,6 @@ _PICTURE = re.compile(r"snapshot-(\d{8})T\d{6}\.\d{3}Z-[0-9a-f]{8}-\d{6,}\.jpg")
 _TEMPORARY = re.compile(r"\.snapshot-[\w.-]+\.(?:jpg|jsonl)\.\d+-[0-9a-f]{8}\.tmp")
 _DAY = re.compile(r"snapshots-(\d{8})\.jsonl")
 _LOCK = ".snapshots.lock"
-_JPEG_QUALITY = 92
 _LOGS_MENDED = 2
 _COMMENT, _TAG = b"\xff\xfe", b"lesion-edge:"
 _COMMENT_MOST = 65535 - 2 - len(_TAG)
@@ -134,9 +132,8 @@ class Store:
             name = f"snapshot-{stamp}-{self._run}-{self._number:06}.jpg"
             path = os.path.join(self.folder, name)
             line["saved"] = name
-            image = annotate(snapshot.frame.image_bgr, snapshot.analysis)
-            encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1]
-            write_atomically(path, add_comment(encoded.tobytes(), line))
+            jpeg = encode_annotated(path, snapshot.frame.image_bgr, snapshot.analysis)
+            write_atomically(path, add_comment(jpeg, line))
             self._pictures.append(name)
             self.saved += 1
         try:
@@ -188,8 +185,7 @@ class Store:
                 self._remove(name)
 
     def _free(self) -> int:
-        system = os.statvfs(self.folder)
-        return system.f_bavail * system.f_frsize
+        return shutil.disk_usage(self.folder).free
 
     def _remove(self, name: str) -> None:
         path = os.path.join(self.folder, name)

@@ -86,8 +86,8 @@ class Supervisor:
         idle = self._ready and not self._asked and not self._abandoned
         return float("inf") if idle else self._deadline
 
-    def tick(self, now: float, *, wanted: bool) -> bool:
-        """Do what is due; return whether an attempt has failed just now.
+    def tick(self, now: float, *, wanted: bool) -> None:
+        """Do what is due.
 
         Args:
             now: monotonic seconds.
@@ -113,8 +113,6 @@ class Supervisor:
         elif (self._asked or not self._ready) and now >= self._deadline:
             what = "a read" if self._ready else "opening it"
             self._abandon(now, f"{what} doesn't return")
-            return True
-        return False
 
     def handle(self, message: Message, now: float) -> Frame | None:
         """Take a reader's message; return the frame if it is one.
