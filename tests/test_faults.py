@@ -1,7 +1,6 @@
-"""Every number of the list of faults has a test, and the test's name says what is promised.
+"""Every number of docs/faults.md has a test, and the test's name says what is promised.
 
-The list is of what a picture, a model file, weights, a download, a camera and a disk can do to a
-program: ``pytest -k fault`` runs them all, ``pytest -k fault_06`` those of one.
+``pytest -k fault`` runs them all, ``pytest -k fault_06`` those of one.
 """
 
 from __future__ import annotations
@@ -13,9 +12,10 @@ import pytest
 
 from .pictures import ROOT
 
-PICTURES, MODEL_FILES, WEIGHTS, CAMERA, DOWNLOADS = (
-    range(1, 16), range(16, 27), range(27, 33), range(33, 53), range(53, 58),
-)  # fmt: skip
+NUMBERS = [
+    int(number)
+    for number in re.findall(r"^\| (\d+) \|", (ROOT / "docs/faults.md").read_text(), re.MULTILINE)
+]
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +28,18 @@ def tests_by_fault() -> Counter[int]:
     return Counter(map(int, names))
 
 
-@pytest.mark.parametrize("number", [*PICTURES, *MODEL_FILES, *WEIGHTS, *CAMERA, *DOWNLOADS])
+def test_the_list_numbers_its_faults_from_1_without_a_gap() -> None:
+    assert sorted(NUMBERS) == list(range(1, len(NUMBERS) + 1))
+    assert len(NUMBERS) >= 57
+
+
+@pytest.mark.parametrize("number", NUMBERS)
 def test_fault_has_a_test_of_its_own(number: int, tests_by_fault: Counter[int]) -> None:
     assert tests_by_fault[number] > 0
+
+
+def test_no_test_names_a_fault_that_is_not_in_the_list(tests_by_fault: Counter[int]) -> None:
+    assert set(tests_by_fault) <= set(NUMBERS)
 
 
 def test_no_test_names_a_fault_without_two_digits() -> None:
