@@ -19,6 +19,22 @@ MODELS = {
     for variant in ("float32", "float16", "dynamic", "int8")
 }
 
+_LEGEND = """\
+A table a step: decode (file to pixels), segment (pixels to regions), resize (pixels to the model's
+input), invoke (the model), whole (file to answer); in brackets variant and number of threads.
+Median is the time to quote, Min is least disturbed by other work, IQR is how far the middle half
+of the Rounds calls lie apart; the number behind each: times the best of its table. Compare rows of
+one run only: the machine's speed drifts."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say what the columns of the table mean."""
+    if config.getoption("benchmark_only"):
+        terminalreporter.write_line(_LEGEND)
+
 
 @pytest.fixture
 def measure(benchmark: BenchmarkFixture) -> Callable[[Callable[[], object]], None]:

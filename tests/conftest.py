@@ -28,6 +28,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 Run = subprocess.CompletedProcess[str]
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Collect no tests where only benchmarks are asked for: each would be told as skipped."""
+    from_testpaths = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    if config.getoption("benchmark_only", default=False) and from_testpaths:
+        config.args = ["benchmarks"]
+
+
 def run_module(
     module: str, *arguments: str | Path, python: Path | str = sys.executable, **options: Any
 ) -> Run:

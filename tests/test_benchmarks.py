@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ from benchmarks.render import to_markdown
 from convert.errors import UsageError
 from convert.rewrite import compact, find_lattice
 
+from .conftest import run_module
 from .pictures import ROOT
 
 if TYPE_CHECKING:
@@ -419,3 +421,18 @@ def test_stored_results_name_no_folder() -> None:
     for path in report.RESULTS.glob(f"*/{report.RESULT}"):
         text = path.read_text(encoding="utf-8")
         assert not any(folder in text for folder in ("/home/", "/root/", "/tmp/", "/work/"))
+
+
+def test_benchmark_only_collects_the_benchmarks_alone_and_skips_nothing() -> None:
+    done = run_module("pytest", "--benchmark-only", "-k", "segment")
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"\b1 passed, \d+ deselected in", done.stdout)
+    assert "Skipping" not in done.stdout
+    assert "SKIP" not in done.stdout
+    assert "Median is the time to quote" in done.stdout
+
+
+def test_pytest_alone_collects_no_benchmark() -> None:
+    done = run_module("pytest", "--collect-only", "--quiet")
+    assert done.returncode == 0, done.stdout
+    assert "bench_steps" not in done.stdout
