@@ -5,8 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import suppress
-from typing import BinaryIO
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def read_bounded(stream: BinaryIO, max_bytes: int) -> bytes | None:
@@ -40,12 +43,13 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     raise OSError(errno.EINVAL, "is not an ordinary file", os.fspath(path))
 
 
-def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write ``data`` to ``path`` so that whoever looks finds the old file or the new one, whole.
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Give a stream whose bytes get the name ``path`` when the block ends, whole.
 
-    The bytes go to a temporary file in the same folder, are flushed to the disk and renamed
-    over ``path``; the folder's entry is flushed too.  On any error the temporary file is
-    removed and the old file stays as it was.
+    They go to a temporary file in the same folder, are flushed to the disk and renamed over
+    ``path``; the folder's entry is flushed too.  On any error, the block's own too, the temporary
+    file is removed and the old file stays as it was.
 
     Raises:
         OSError: as the system says it (no space, no permission, ...).
@@ -55,7 +59,7 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     temporary = os.path.join(folder, f".{name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
     try:
         with open(temporary, "xb") as stream:
-            stream.write(data)
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, path)
@@ -64,6 +68,17 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
             os.unlink(temporary)
         raise
     _flush_folder(folder)
+
+
+def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write ``data`` to ``path`` so that whoever looks finds the old file or the new one, whole.
+
+    Raises:
+        OSError: as for :func:`replacing`.
+
+    """
+    with replacing(path) as stream:
+        stream.write(data)
 
 
 def _flush_folder(folder: str) -> None:
