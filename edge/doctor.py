@@ -28,18 +28,21 @@ exit status: 0 a picture can be analysed (other findings may still be warnings),
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     options = _parse(arguments)
-    findings = examine(options.model, options.folder)
+    findings = examine(options.model, options.folder, options.contract)
     usable = findings[-1].level == "ok"
     print_findings(findings, as_json=options.json)
     return 0 if usable else 1
 
 
-def examine(model: str | None = None, folder: str = ".") -> list[Finding]:
+def examine(
+    model: str | None = None, folder: str = ".", contract: str | None = None
+) -> list[Finding]:
     """Look at everything; the last finding says whether a picture can be analysed.
 
     Args:
         model: the model file; None is the model that the package ships.
         folder: where pictures or results are to be written.
+        contract: the contract's file, where the model is a TFLite file without one.
 
     """
     findings = [
@@ -47,8 +50,8 @@ def examine(model: str | None = None, folder: str = ".") -> list[Finding]:
         system.check_python(),
         system.check_numpy(),
         *system.check_opencv(),
-        check_model(model),
-        check_runtime(model),
+        check_model(model, contract),
+        check_runtime(model, contract),
     ]
     usable = not any(finding.level == "failed" for finding in findings)
     others = [
@@ -83,10 +86,17 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--model", metavar="FILE", help="the model file to check (default: the shipped one)"
     )
     parser.add_argument(
+        "--contract", metavar="FILE", help="the contract (JSON) of a --model that has none of its"
+        " own: see README.md",
+    )  # fmt: skip
+    parser.add_argument(
         "--folder", metavar="DIR", default=".",
         help="where results are to be written (default: this folder)",
     )  # fmt: skip
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.contract and not options.model:
+        parser.error("--contract goes with --model: the default model has its own")
+    return options
 
 
 if __name__ == "__main__":

@@ -75,16 +75,17 @@ def print_findings(
     stream.flush()
 
 
-def check_model(path: str | os.PathLike[str] | None = None) -> Finding:
+def check_model(
+    path: str | os.PathLike[str] | None = None, contract: str | os.PathLike[str] | None = None
+) -> Finding:
     """Read a model file whole and check it and its contract; the runtime isn't asked.
 
     Args:
         path: the model file; None is the model that the package ships.
+        contract: the contract's file, where the model is a TFLite file without one.
 
     """
-    result = run_probe(
-        "from edge.probe import model; model()", *([] if path is None else [os.fspath(path)])
-    )
+    result = run_probe("from edge.probe import model; model()", *_named(path, contract))
     if "error" in result:
         return Finding(
             "model", "warning", f"not checked: {result['error']}", "see the other findings"
@@ -128,17 +129,19 @@ def check_folder(folder: str | os.PathLike[str], min_free_bytes: int = 0) -> Fin
     return Finding("folder", "ok", f"{text}, can be written")
 
 
-def check_runtime(model: str | os.PathLike[str] | None = None) -> Finding:
+def check_runtime(
+    model: str | os.PathLike[str] | None = None, contract: str | os.PathLike[str] | None = None
+) -> Finding:
     """Try the TFLite runtime in a process of its own: load a model, let it answer.
 
     So a library that ends its process, as one built for another processor does, is a finding too.
 
     Args:
         model: the model file to try it with; None is the model that the package ships.
+        contract: the contract's file, where the model is a TFLite file without one.
 
     """
-    code = "from edge.probe import runtime; runtime()"
-    result = run_probe(code, *([] if model is None else [os.fspath(model)]))
+    result = run_probe("from edge.probe import runtime; runtime()", *_named(model, contract))
     if "error" in result:
         fix = result.get("fix") or pip("pip install --force-reinstall ai-edge-litert")
         return Finding("runtime", "failed", result["error"], fix)
@@ -149,6 +152,11 @@ def check_runtime(model: str | os.PathLike[str] | None = None) -> Finding:
             "see the finding on the model",
         )  # fmt: skip
     return Finding("runtime", "ok", f"{text} answers")
+
+
+def _named(*paths: str | os.PathLike[str] | None) -> list[str]:
+    """Return paths as a probe's arguments; an empty one stands for None."""
+    return ["" if path is None else os.fspath(path) for path in paths]
 
 
 def run_probe(code: str, *arguments: str) -> Any:

@@ -12,7 +12,7 @@ from .findings import pip
 
 
 def runtime() -> None:
-    """Load the TFLite runtime, then the model that the command line names, and let it answer."""
+    """Load the TFLite runtime, then the model of the command line, and let it answer."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:
@@ -38,7 +38,8 @@ def runtime() -> None:
         number = "of unknown version"
     about = {"package": package, "version": number, "numpy": np.__version__}
     try:
-        classifier = Classifier(sys.argv[1] if len(sys.argv) > 1 else None, threads=1)
+        path, contract = _arguments()
+        classifier = Classifier(path, threads=1, contract=contract)
         classifier.predict(np.full((480, 640, 3), 128, np.uint8))
     except LesionEdgeError as error:
         _print(**about, model_error=_line(error))
@@ -47,17 +48,18 @@ def runtime() -> None:
 
 
 def model() -> None:
-    """Read the model file that the command line names and tell its contract."""
+    """Read the model file of the command line and tell its contract."""
     import os
 
     from .contract import parse_contract
     from .errors import ModelError
     from .runtime import default_model_path, load_model_file
 
-    path = sys.argv[1] if len(sys.argv) > 1 else default_model_path()
+    path, beside = _arguments()
+    path = path or default_model_path()
     name = os.path.basename(path)
     try:
-        contract = parse_contract(load_model_file(path)[1], name)
+        contract = parse_contract(load_model_file(path, beside)[1], name)
     except ModelError as error:
         _print(model_error=_line(error))
         return
@@ -66,6 +68,11 @@ def model() -> None:
         about=f"{name}: {contract.variant}, {width}x{height}, {' or '.join(contract.labels)} from "
         f"{contract.threshold:.4g} on, SHA-256 {contract.sha256[:12]}"
     )
+
+
+def _arguments() -> list[str | None]:
+    """Return the model's and the contract's path, None where the command line names none."""
+    return [argument or None for argument in sys.argv[1:3]]
 
 
 def _line(error: BaseException) -> str:

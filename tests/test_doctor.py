@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edge import system
+from edge.modelfile import unpack
 
 from .conftest import run_module
 from .pictures import MODELS
@@ -241,3 +242,16 @@ def test_a_clock_that_was_not_set_is_told(tmp_path: Path) -> None:
     finding = system.check_clock(str(tmp_path))
     assert finding is not None
     assert finding.level == "ok"
+
+
+def test_a_model_without_a_contract_is_checked_with_the_one_beside_it(tmp_path: Path) -> None:
+    flatbuffer, contract = unpack(MODELS["float32"].read_bytes(), "model")
+    plain, beside = tmp_path / "plain.tflite", tmp_path / "contract.json"
+    plain.write_bytes(flatbuffer)
+    beside.write_text(json.dumps(contract))
+    status, document = _doctor("--model", plain, "--contract", beside)
+    assert (status, document["ok"]) == (0, True)
+    status, document = _doctor("--model", plain)
+    assert status == 1
+    assert "--contract" in _find(document, "model")["message"]
+    assert run_module("edge.doctor", "--contract", beside).returncode == 2
