@@ -95,7 +95,11 @@ class Analyzer:
             PredictionError: the model's output is no probability.
 
         """
-        return self._analyze(self._open(picture), self._classifier, beside=self._beside)
+        try:
+            return self._analyze(self._open(picture), self._classifier, beside=self._beside)
+        except LesionEdgeError as error:
+            _about(error, picture)
+            raise
 
     def analyze_many(
         self,
@@ -139,7 +143,7 @@ class Analyzer:
                 if then is not None:
                     then(source, picture, analysis)
             except LesionEdgeError as error:
-                return _without_frames(error)
+                return _without_frames(_about(error, source))
             return analysis
 
         def answer_here(source: AnySource) -> tuple[AnySource, Analysis | LesionEdgeError]:
@@ -240,6 +244,13 @@ def _is_stdin(source: object) -> bool:
 
 def _is_path(source: object) -> TypeGuard[str | os.PathLike[str]]:
     return isinstance(source, str) or hasattr(source, "__fspath__")
+
+
+def _about(error: LesionEdgeError, source: object) -> LesionEdgeError:
+    """Return the error with the path of what it is about."""
+    if error.path is None and _is_path(source):
+        error.path = os.fspath(source)
+    return error
 
 
 def _without_frames(error: LesionEdgeError) -> LesionEdgeError:

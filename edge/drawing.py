@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .analysis import Analysis
 
 from .analysis import NOTICE
+from .comment import add_comment
 from .errors import OutputError
 from .files import write_atomically
 from .picture import printable
@@ -93,13 +94,15 @@ def _draw_caption(
 
 
 def save_annotated(path: str, image_bgr: NDArray[np.uint8], analysis: Analysis) -> None:
-    """Write the annotated picture as a JPEG, whole or not at all.
+    """Write the annotated picture as a JPEG that carries its result, whole or not at all.
 
     Raises:
         OutputError: it could not be written; what was there before is still there.
 
     """
-    data = encode_annotated(path, image_bgr, analysis)
+    result = analysis.to_dict()
+    del result["timings_ms"]  # the same picture gives the same file
+    data = add_comment(encode_annotated(path, image_bgr, analysis), result)
     try:
         write_atomically(path, data)
     except OSError as error:

@@ -10,6 +10,12 @@ from __future__ import annotations
 class LesionEdgeError(Exception):
     """The base of them all."""
 
+    path: str | None = None
+    """The picture, folder or pattern that it is about, as it was named; None where there is none.
+
+    The message has it, too, but made printable.
+    """
+
     def to_dict(self) -> dict[str, str]:
         """Return the error as plain JSON types."""
         return {"type": type(self).__name__, "message": str(self)}

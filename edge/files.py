@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, BinaryIO
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_NAME_PART = 100
+"""How many bytes of a name its temporary file's has: encrypted folders allow 143 for a whole one
+(eCryptfs), others 255."""
+
 
 def read_bounded(stream: BinaryIO, max_bytes: int) -> bytes | None:
     """Return what is left in ``stream``, or None if that is more than ``max_bytes``.
@@ -56,7 +60,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
     """
     folder, name = os.path.split(os.path.abspath(path))
-    temporary = os.path.join(folder, f".{name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
+    # A part of the name, or a name as long as the file system allows would be too long here.
+    part = os.fsencode(name)[:_NAME_PART].decode(errors="ignore")
+    temporary = os.path.join(folder, f".{part}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
     try:
         with open(temporary, "xb") as stream:
             yield stream

@@ -13,12 +13,13 @@ import cv2
 from .analysis import NOTICE, Analysis
 from .analyzer import Analyzer
 from .arguments import count, make_parser, share
+from .comment import is_ours
 from .drawing import save_annotated
 from .errors import LesionEdgeError, OutputError
 from .output import write_line
 from .picture import printable
 from .sources import expand
-from .terminal import Progress, quiet_native_stderr
+from .terminal import Progress, open_streams, quiet_native_stderr, say
 
 if TYPE_CHECKING:
     import argparse
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
     from .picture import Picture
 
 _EPILOG = f"""\
+sources: of a folder and what is below it, links followed, every JPEG and PNG is taken. Hidden and
+system names, pictures that this command annotated and the --save folder are left out and counted
+on standard error. A quoted pattern ("photos/**/*.jpg", ** is any number of folders) takes whatever
+fits it, but for the same. A file that is named is always taken.
+
 exit status: 0 all pictures analysed, 1 at least one failed or the model can't be used,
 2 wrong usage, 130 interrupted.
 
@@ -42,17 +48,18 @@ or, for a picture that failed, {{"image", "error": {{"type", "message"}}}}.
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
+    open_streams()
     options = _parse(arguments)
     try:
         return _analyse_all(options)
     except LesionEdgeError as error:
-        print(f"edge.run: {error}", file=sys.stderr)
+        say(f"edge.run: {error}")
         return 1
     except KeyboardInterrupt:
-        print("edge.run: interrupted", file=sys.stderr)
+        say("edge.run: interrupted")
         return 130
     except MemoryError:
-        print("edge.run: not enough memory is free", file=sys.stderr)
+        say("edge.run: not enough memory is free")
         return 1
     except BrokenPipeError:  # whoever read our output has enough
         return 1
@@ -113,7 +120,9 @@ def _analyse_all(options: argparse.Namespace) -> int:
     model = analyzer.contract.identity()
     progress = Progress("pictures analysed:")
     failed = done = 0
-    jobs = (_name(source, output) for source in expand(options.sources))
+    left_out: list[str] = []
+    sources = expand(options.sources, leave_out=options.save, tell=left_out.append)
+    jobs = (_name(source, output) for source in sources)
     # Closed, so that an interrupt leaves no picture half written.
     with closing(analyzer.analyze_many(jobs, then=_save if output else None)) as results:
         for done, (job, result) in enumerate(results, 1):
@@ -121,12 +130,14 @@ def _analyse_all(options: argparse.Namespace) -> int:
             if isinstance(job, _Job):
                 report(job.path, result, model, job.save_as)
             else:
-                report(str(job).split(": ", 1)[0], result, model, None)
+                report(job.path or "", result, model, None)
             failed += isinstance(result, LesionEdgeError)
             progress.update(done)
     progress.clear()
+    for line in left_out:
+        say(f"edge.run: {line}")
     if not options.json and done > failed:
-        print(NOTICE, file=sys.stderr)
+        say(NOTICE)
     return 1 if failed else 0
 
 
@@ -171,7 +182,7 @@ def _report_text(
 ) -> None:
     del model
     if isinstance(result, LesionEdgeError):
-        print(f"edge.run: {result}", file=sys.stderr, flush=True)
+        say(f"edge.run: {result}")
         return
     regions = len(result.regions)
     where = "no region"
@@ -195,17 +206,47 @@ def _report_text(
 class _Output:
     """The folder of annotated pictures, with a name of its own for each picture."""
 
+    _ENDING = "_annotated.jpg"
+
     def __init__(self, folder: str) -> None:
         self._folder = folder
-        self._taken: dict[str, int] = {}
+        self._taken: set[str] = set()
+        self._number: dict[str, int] = {}
         _make_folder(folder)
+        # FAT counts up to 255 characters, and says that they may have 1530 bytes.
+        self._most = min(255, os.pathconf(folder, "PC_NAME_MAX"))
 
     def name(self, source: str) -> str:
+        """Return the path of a picture's annotated copy; of each call another one."""
         stem = "stdin" if source == "-" else os.path.splitext(os.path.basename(source))[0]
-        # Two folders may hold pictures of the same name.
-        number = self._taken[stem] = self._taken.get(stem, 0) + 1
-        suffix = f"-{number}" if number > 1 else ""
-        return os.path.join(self._folder, f"{stem}{suffix}_annotated.jpg")
+        first = _fold(stem)
+        while True:
+            # Two folders may hold pictures of the same name, and a.jpg may stand beside a.png.
+            number = self._number[first] = self._number.get(first, 0) + 1
+            ending = f"-{number}{self._ENDING}" if number > 1 else self._ENDING
+            name = _shorten(stem, self._most - len(ending)) + ending
+            path = os.path.join(self._folder, name)
+            if _fold(name) in self._taken:
+                continue
+            self._taken.add(_fold(name))
+            if not os.path.lexists(path) or is_ours(path):  # a file of the user's stays
+                return path
+
+
+def _fold(name: str) -> str:
+    """Return what names have in common that some file systems take for the same."""
+    if name.isascii():
+        return name.lower()
+    import unicodedata
+
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _shorten(text: str, most: int) -> str:
+    """Return as many of the first characters as have no more than ``most`` bytes in a name."""
+    while len(os.fsencode(text)) > most:
+        text = text[:-1]
+    return text
 
 
 def _make_folder(folder: str) -> None:

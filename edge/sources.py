@@ -3,54 +3,253 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from .comment import is_ours
 from .errors import PictureError
 from .picture import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-SUFFIXES = (".jpg", ".jpeg", ".png")
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png")
+_SYSTEM = frozenset(
+    (
+        *("$recycle.bin", "recycler", "system volume information", "found.000", "thumbs.db"),
+        *("ehthumbs.db", "ehthumbs_vista.db", "desktop.ini"),  # Windows
+        *("__macosx", "network trash folder", "temporary items", "icon\r"),  # macOS
+        *("@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "@tmp", "~snapshot"),
+        *("lost+found", "lost.dir"),  # Linux, Android
+    )
+)
+"""What systems and network disks put into every folder, in lower case; beside any ``.name``."""
+_OURS = ("_annotated", "snapshot-")
+"""What the name of a picture that we annotated has in it; whether it is one, its comment tells."""
+_ENDINGS_TOLD = 5
 
 
-def expand(sources: Sequence[str]) -> Iterator[str | PictureError]:
+def expand(
+    sources: Sequence[str],
+    *,
+    leave_out: str | None = None,
+    tell: Callable[[str], object] | None = None,
+) -> Iterator[str | PictureError]:
     """Yield the path of each picture, in order; an error where a source holds none.
 
-    A folder gives the JPEG and PNG files in it and below it, sorted by path.  A name that
-    doesn't exist and has a wildcard in it is a pattern (``**`` goes through folders).  Anything
+    A folder gives the JPEG and PNG files in it and below it, sorted by path.  Links to folders are
+    followed, and each folder is entered once.  Left out are hidden and system names, pictures that
+    this package annotated, and ``leave_out``.  A folder that can't be read is an error in its
+    place.  A name that doesn't exist and has a wildcard in it is a pattern (``**`` goes through
+    folders): whatever fits it is taken, but for the same that is left out of a folder.  Anything
     else is passed on as it is: opening it will tell.
+
+    Args:
+        sources: files, folders and patterns; ``"-"`` is standard input.
+        leave_out: a folder below a source that is no input: where results are written.
+        tell: called at the end, once, with a line that says what was left out, if anything was.
+
     """
+    total = _LeftOut()
+    output = _identity(leave_out) if leave_out and os.path.isdir(leave_out) else None
     for source in sources:
-        if source == "-" or os.path.isfile(source):
+        left = _LeftOut()
+        if source != "-" and os.path.isdir(source):
+            found, none = _walk(source, left, output), "no JPEG or PNG in this folder"
+        elif source == "-" or os.path.lexists(source) or not any(map(source.count, "*?[")):
             yield source
-        elif os.path.isdir(source):
-            yield from _or_error(
-                _walk(source), f"{printable(source)}: no JPEG or PNG in this folder"
-            )
-        elif os.path.lexists(source) or not any(character in source for character in "*?["):
-            yield source
+            continue
         else:
-            yield from _or_error(_match(source), f"{printable(source)}: no file fits this pattern")
+            found, none = _match(source, left, output), "no file fits this pattern"
+        count = 0
+        for count, path in enumerate(found, 1):  # noqa: B007 - counted, and yielded as it comes
+            yield path
+        if count or (left.is_results and len(sources) > 1):
+            total.add(left)
+        else:
+            yield _error(source, f"{none}{left.text('; left out: ')}{left.advice()}")
+    if tell and (text := total.text("left out: ")):
+        tell(text)
 
 
-def _walk(folder: str) -> Iterator[str]:
-    for parent, folders, files in os.walk(folder):
-        folders.sort()
-        for name in sorted(files):
-            if name.lower().endswith(SUFFIXES):
-                yield os.path.join(parent, name)
+class _LeftOut:
+    """What was left out, counted."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.endings: Counter[str] = Counter()
+        self.is_results = False
+        """The source is the folder of results itself, as a shell's ``*`` may name it."""
+
+    def add(self, other: _LeftOut) -> None:
+        self.counts += other.counts
+        self.endings += other.endings
+
+    def add_kind(self, entry: os.DirEntry[str]) -> None:
+        if entry.is_symlink() and not os.path.exists(entry.path):
+            self.counts["linked to nothing"] += 1
+        else:
+            ending = os.path.splitext(entry.name)[1].lower()
+            self.endings[printable(ending)[:12] or "without an ending"] += 1
+
+    def text(self, start: str) -> str:
+        parts = [f"{count} {what}" for what, count in sorted(self.counts.items())]
+        if self.endings:
+            by_count = sorted(self.endings.items(), key=lambda each: (-each[1], each[0]))
+            most = by_count[:_ENDINGS_TOLD]
+            told = ", ".join(f"{count} {ending}" for ending, count in most)
+            more = ", ..." if len(self.endings) > len(most) else ""
+            parts.append(f"{self.endings.total()} of other kinds ({told}{more})")
+        return start + ", ".join(parts) if parts else ""
+
+    def advice(self) -> str:
+        return "; save pictures of other kinds as JPEG or PNG first" if self.endings else ""
 
 
-def _match(pattern: str) -> Iterator[str]:
+def _walk(
+    top: str,
+    left: _LeftOut,
+    output: tuple[int, int] | None,
+    pattern: Sequence[str] = (),
+) -> Iterator[str | PictureError]:
+    """Yield the files below a folder that fit a pattern, or the pictures if there is none."""
+    seen: set[tuple[int, int]] = set()
+    folders = [top]
+    while folders:
+        folder = folders.pop()
+        try:
+            identity = _identity(folder)
+        except OSError as error:
+            yield _unreadable(folder, error)
+            continue
+        if identity == output:
+            left.is_results = folder == top
+            if folder != top:
+                left.counts[f"folder of results ({printable(folder)})"] += 1
+                continue
+        # Some network disks number nothing: there every folder is 0.
+        if identity in seen and identity[1]:
+            continue
+        seen.add(identity)
+        names, below, bad = _list(folder, top, left, pattern)
+        yield from bad
+        for path in (os.path.join(folder, name) for name in sorted(names)):
+            if _was_annotated(path):
+                left.counts["annotated by us"] += 1
+            else:
+                yield path
+        folders += (os.path.join(folder, name) for name in sorted(below, reverse=True))
+
+
+def _list(
+    folder: str, top: str, left: _LeftOut, pattern: Sequence[str]
+) -> tuple[list[str], list[str], list[PictureError]]:
+    """Return the names of files and of folders in a folder, and what can't be told apart."""
+    names: list[str] = []
+    below: list[str] = []
+    bad: list[PictureError] = []
+    above = os.path.relpath(folder, top).split(os.sep) if pattern and folder != top else []
+    try:
+        with os.scandir(folder or ".") as entries:
+            for entry in entries:
+                name = entry.name
+                if _is_hidden(name, pattern):
+                    left.counts["hidden"] += 1
+                    continue
+                try:
+                    is_folder = entry.is_dir()
+                except OSError as error:  # a link that goes round, or into a folder of another
+                    bad.append(_unreadable(os.path.join(folder, name), error))
+                    continue
+                if is_folder:
+                    if not (entry.is_symlink() and _comes_anyway(entry.path, top, pattern)):
+                        below.append(name)
+                elif _fits([*above, name], pattern) if pattern else _is_picture(name):
+                    names.append(name)
+                elif not pattern:
+                    left.add_kind(entry)
+    except OSError as error:  # what was listed until then is taken
+        bad.append(_unreadable(folder, error))
+    return names, below, bad
+
+
+def _match(
+    pattern: str, left: _LeftOut, output: tuple[int, int] | None
+) -> Iterator[str | PictureError]:
+    """Yield the files that fit a pattern."""
     import glob  # not needed by most calls
 
-    return (path for path in sorted(glob.iglob(pattern, recursive=True)) if os.path.isfile(path))
+    parts = pattern.split(os.sep)
+    # glob's own ** would go round with links that do.
+    deep = parts.index("**") if "**" in parts else len(parts)
+    head, tail = os.sep.join(parts[:deep]), parts[deep:]
+    if deep == 1 and not head:
+        head = os.sep
+    # A folder that the pattern names is meant, as one that is named without a pattern is.
+    results = output if glob.has_magic(os.path.dirname(head)) else None
+    for path in sorted(glob.iglob(head)) if head else [""]:
+        if any(_is_hidden(name, parts) for name in path.split(os.sep)):
+            left.counts["hidden"] += 1
+        elif tail:
+            if os.path.isdir(path or "."):
+                yield from _walk(path, left, output, tail)
+        elif os.path.isfile(path):
+            if _was_annotated(path):
+                left.counts["annotated by us"] += 1
+            elif results and _identity(os.path.dirname(path)) == results:
+                left.counts["in the folder of results"] += 1
+            else:
+                yield path
 
 
-def _or_error(paths: Iterator[str], message: str) -> Iterator[str | PictureError]:
-    count = 0
-    for count, path in enumerate(paths, 1):  # noqa: B007 - counted, and yielded as it comes
-        yield path
-    if not count:
-        yield PictureError(message)
+def _fits(names: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Tell whether the names of a path fit the parts of a pattern; ``**`` is any number of them."""
+    if not pattern:
+        return not names
+    if pattern[0] == "**":
+        return any(_fits(names[skipped:], pattern[1:]) for skipped in range(len(names) + 1))
+    return bool(names) and fnmatchcase(names[0], pattern[0]) and _fits(names[1:], pattern[1:])
+
+
+def _is_picture(name: str) -> bool:
+    return name.lower().endswith(SUFFIXES)
+
+
+def _was_annotated(path: str) -> bool:
+    return any(map(os.path.basename(path).count, _OURS)) and is_ours(path)
+
+
+def _is_hidden(name: str, pattern: Sequence[str]) -> bool:
+    """Tell whether a name is hidden or a system's, unless the pattern itself names it."""
+    if not (name.startswith(".") or name.lower() in _SYSTEM) or name in (".", ".."):
+        return False
+    return not any(fnmatchcase(name, part) for part in pattern if part[:1] not in ("*", "?"))
+
+
+def _comes_anyway(link: str, top: str, pattern: Sequence[str]) -> bool:
+    """Tell whether the folder that a link leads to is below ``top``, and entered under its name."""
+    target, root = os.path.realpath(link), os.path.realpath(top)
+    below = os.path.relpath(target, root).split(os.sep)
+    return below[0] != os.pardir and not any(_is_hidden(name, pattern) for name in below)
+
+
+def _identity(folder: str) -> tuple[int, int]:
+    about = os.stat(folder or ".")
+    return about.st_dev, about.st_ino
+
+
+def _error(path: str, text: str) -> PictureError:
+    error = PictureError(f"{printable(path)}: {text}")
+    error.path = path
+    return error
+
+
+def _unreadable(path: str, error: OSError) -> PictureError:
+    if isinstance(error, PermissionError):
+        import shlex
+
+        way_out = f'; if it is yours: sudo chown -R "$USER" {shlex.quote(path)}'
+    else:
+        way_out = "; check the disk, or leave it out"
+    return _error(path, f"can't be read: {error.strerror}{way_out}")

@@ -1,17 +1,38 @@
-"""What a person sees on standard error while a command works."""
+"""What a person sees on standard error while a command works, and streams that are closed."""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _QUIET_S, _TTY_STEP_S, _LOG_STEP_S = 2.0, 0.1, 10.0
+
+
+def open_streams() -> None:
+    """See to it that descriptors 0, 1 and 2 are open, as the first thing that a command does.
+
+    A file that is opened while one of them is closed would get its number, and what native code
+    or another program writes there would go into that file.  What was closed leads to nowhere.
+    ``sys.stdout`` stays None: a command without it can't give its answer, and says so.
+    """
+    # The lowest free number is given first (POSIX, open).
+    while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(opened, True)  # noqa: FBT003 - as a shell hands it on
+    os.close(opened)
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115 - for as long as the process lives
+
+
+def say(text: str) -> None:
+    """Print a line to standard error; where that can't be written, answers matter more."""
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
 
 
 class Progress:
@@ -44,8 +65,9 @@ class Progress:
             self._width = 0
 
     def _write(self, text: str) -> None:
-        self._stream.write(text)
-        self._stream.flush()
+        with suppress(OSError):  # a full disk must not end the work
+            self._stream.write(text)
+            self._stream.flush()
 
 
 @contextmanager
@@ -59,7 +81,9 @@ def quiet_native_stderr(into: BinaryIO | None = None) -> Iterator[None]:
         into: the open file that receives it; None drops it.
 
     """
-    sys.stderr.flush()
+    open_streams()
+    with suppress(OSError):
+        sys.stderr.flush()
     kept = os.dup(2)
     target = os.open(os.devnull, os.O_WRONLY) if into is None else os.dup(into.fileno())
     python_stderr = sys.stderr
@@ -68,7 +92,8 @@ def quiet_native_stderr(into: BinaryIO | None = None) -> Iterator[None]:
         os.dup2(target, 2)
         yield
     finally:
-        sys.stderr.close()
+        with suppress(OSError):
+            sys.stderr.close()
         sys.stderr = python_stderr
         os.dup2(kept, 2)
         os.close(kept)

@@ -4,6 +4,10 @@ In the folder: ``snapshot-<UTC>-<run>-<number>.jpg``, the annotated pictures, ea
 or not at all, and ``snapshots-<day>.jsonl``, a line for each snapshot.  A picture carries its own
 line in a JPEG comment, so that the two belong together whatever happens between them: a line that
 is missing is written again from the picture at the next start.
+
+The clock may go back, on a board without one of its own to 1970: what is oldest is told by the
+number, which goes on from the largest in the folder.  Numbers of fewer than ten digits are an older
+version's, which began at 1 in each run: those pictures are older than the others, and go by time.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from edge.comment import add_comment, read_comment
 from edge.drawing import encode_annotated
 from edge.errors import OutputError
 from edge.files import write_atomically
@@ -30,13 +35,13 @@ if TYPE_CHECKING:
     from .snapshot import Snapshot
 
 _LOG = logging.getLogger("edge.camera")
-_PICTURE = re.compile(r"snapshot-(\d{8})T\d{6}\.\d{3}Z-[0-9a-f]{8}-\d{6,}\.jpg")
+_PICTURE = re.compile(r"snapshot-(\d{8})T\d{6}\.\d{3}Z-[0-9a-f]{8}-(\d{6,})\.jpg")
 _TEMPORARY = re.compile(r"\.snapshot-[\w.-]+\.(?:jpg|jsonl)\.\d+-[0-9a-f]{8}\.tmp")
 _DAY = re.compile(r"snapshots-(\d{8})\.jsonl")
-_LOCK = ".snapshots.lock"
+LOCK = ".snapshots.lock"
 _LOGS_MENDED = 2
-_COMMENT, _TAG = b"\xff\xfe", b"lesion-edge:"
-_COMMENT_MOST = 65535 - 2 - len(_TAG)
+_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+"""What flock fails with on a network share, or another file system, that has no locks."""
 
 Policy: TypeAlias = Literal["all", "positive", "changed"]
 
@@ -76,6 +81,8 @@ class Store:
         self._before: tuple[str, str | None] | None = None
         self._lock: int | None = None
         self._pictures: deque[str] = deque()
+        self._mended: set[str] = set()
+        self._told_of_lock = False
         self.saved = 0
         self.reason: str | None = None
         """Why nothing can be saved just now; None if all is well."""
@@ -102,7 +109,7 @@ class Store:
         try:
             if not os.path.isdir(self.folder) or self._lock is None:
                 self._set_up()
-            self._make_room()
+            self._make_room(f"{snapshot.captured_at:%Y%m%d}")
             path = self._write(snapshot, picture=wanted)
         except OSError as error:
             self._degrade(error)
@@ -129,7 +136,7 @@ class Store:
         if picture and snapshot.analysis is not None:
             # No colon: the folder may lie on a FAT file system.
             stamp = f"{at:%Y%m%dT%H%M%S}.{at.microsecond // 1000:03}Z"
-            name = f"snapshot-{stamp}-{self._run}-{self._number:06}.jpg"
+            name = f"snapshot-{stamp}-{self._run}-{self._number:010}.jpg"
             path = os.path.join(self.folder, name)
             line["saved"] = name
             jpeg = encode_annotated(path, snapshot.frame.image_bgr, snapshot.analysis)
@@ -149,6 +156,8 @@ class Store:
         """Add lines to a day's log, and leave nothing of them there if that fails."""
         text = "".join(json.dumps(line) + "\n" for line in lines).encode()
         path = os.path.join(self.folder, f"snapshots-{day}.jsonl")
+        if day not in self._mended:
+            self._mend_log(day)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o644)
         try:
             size = os.fstat(descriptor).st_size
@@ -164,11 +173,11 @@ class Store:
         finally:
             os.close(descriptor)
 
-    def _make_room(self) -> None:
+    def _make_room(self, today: str) -> None:
         while self._keep is not None and len(self._pictures) >= max(1, self._keep):
             self._remove(self._pictures.popleft())
         if self._free() < self._min_free:
-            self._remove_old_logs()
+            self._remove_old_logs(today)
         while self._free() < self._min_free:
             if not self._pictures:
                 raise OSError(
@@ -176,12 +185,12 @@ class Store:
                 )
             self._remove(self._pictures.popleft())
 
-    def _remove_old_logs(self) -> None:
-        """Remove the logs of days of which no picture is left, but not the newest log."""
-        logs = sorted(filter(_DAY.fullmatch, os.listdir(self.folder)))[:-1]
+    def _remove_old_logs(self, today: str) -> None:
+        """Remove the logs of days of which no picture is left, but not the one to write to."""
         oldest = self._pictures[0][9:17] if self._pictures else "99999999"
-        for name in logs:
-            if name[10:18] < oldest:
+        kept = {today, *(name[9:17] for name in self._pictures)}
+        for name in filter(_DAY.fullmatch, os.listdir(self.folder)):
+            if name[10:18] < oldest and name[10:18] not in kept:
                 self._remove(name)
 
     def _free(self) -> int:
@@ -196,15 +205,13 @@ class Store:
     def _set_up(self) -> None:
         os.makedirs(self.folder, exist_ok=True)
         self.close()
-        lock = os.open(
-            os.path.join(self.folder, _LOCK), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644
-        )
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BaseException:
-            os.close(lock)
-            raise
-        self._lock = lock
+        self._lock, locked = lock(os.path.join(self.folder, LOCK))
+        if not locked and not self._told_of_lock:
+            self._told_of_lock = True
+            _LOG.warning(
+                "%s: this file system has no locks: let no second loop write to this folder",
+                printable(self.folder),
+            )
         self._sweep()
 
     def _sweep(self) -> None:
@@ -213,14 +220,18 @@ class Store:
             names = sorted(e.name for e in entries if e.is_file(follow_symlinks=False))
         for name in filter(_TEMPORARY.fullmatch, names):
             self._remove(name)
-        self._pictures = deque(filter(_PICTURE.fullmatch, names))
+        self._pictures = deque(sorted(filter(_PICTURE.fullmatch, names), key=_age_order))
+        if self._pictures:
+            self._number = max(self._number, _age_order(self._pictures[-1])[0])
         # Only what was written last can be torn; a year of logs is too much to read.
         logs = sorted(
             filter(_DAY.fullmatch, names),
             key=lambda name: os.path.getmtime(os.path.join(self.folder, name)),
         )
-        whole = {name[10:18] for name in logs[:-_LOGS_MENDED]}
+        # The clock may have gone back: the last by their times need not be the last written.
         days = {name[10:18] for name in logs[-_LOGS_MENDED:]}
+        days |= {name[9:17] for name in list(self._pictures)[-_LOGS_MENDED:]}
+        whole = {name[10:18] for name in logs} - days
         logged = {day: self._mend_log(day) for day in days}
         for day in sorted({name[9:17] for name in self._pictures} - whole):
             missing = [
@@ -234,10 +245,15 @@ class Store:
 
     def _mend_log(self, day: str) -> set[str]:
         """Cut off half a line at the end; return the names of the pictures that have a line."""
+        self._mended.add(day)
         path = os.path.join(self.folder, f"snapshots-{day}.jsonl")
-        with open(path, "r+b") as stream:
+        names: set[str] = set()
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return names
+        with open(descriptor, "r+b") as stream:
             whole = 0
-            names: set[str] = set()
             for line in stream:
                 if line.endswith(b"\n"):
                     whole += len(line)
@@ -257,29 +273,31 @@ class Store:
             self.reason = reason
 
 
-def add_comment(jpeg: bytes, line: Mapping[str, Any]) -> bytes:
-    """Return a JPEG with ``line`` as JSON in comments behind its start marker (T.81, B.2.4.5)."""
-    text = json.dumps(line).encode()
-    segments = []
-    for start in range(0, len(text), _COMMENT_MOST):
-        part = _TAG + text[start : start + _COMMENT_MOST]
-        segments.append(_COMMENT + (len(part) + 2).to_bytes(2, "big") + part)
-    return jpeg[:2] + b"".join(segments) + jpeg[2:]
+def lock(path: str) -> tuple[int, bool]:
+    """Open a file, made if missing, and lock it; return its descriptor, and whether it is locked.
 
+    It isn't where the file system has no locks.
 
-def read_comment(path: str) -> dict[str, Any] | None:
-    """Return what :func:`add_comment` put into a picture; None if there is no such thing."""
-    text = b""
+    Raises:
+        BlockingIOError: another process holds the lock.
+        OSError: it can't be opened.
+
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     try:
-        with open(path, "rb") as stream:
-            if stream.read(2) != b"\xff\xd8":
-                return None
-            while stream.read(2) == _COMMENT:
-                part = stream.read(int.from_bytes(stream.read(2), "big") - 2)
-                if not part.startswith(_TAG):
-                    break
-                text += part[len(_TAG) :]
-        line = json.loads(text)
-    except (OSError, ValueError):
-        return None
-    return line if isinstance(line, dict) else None
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _NO_LOCKS:
+            return descriptor, False
+        os.close(descriptor)
+        if error.errno == errno.EACCES:  # what NFS says of a lock that another one holds
+            raise BlockingIOError(errno.EAGAIN, "locked") from error
+        raise
+    return descriptor, True
+
+
+def _age_order(name: str) -> tuple[int, str]:
+    """Return what a picture's name is sorted by, from the oldest to the newest."""
+    match = _PICTURE.fullmatch(name)
+    assert match is not None
+    return (int(match[2]) if len(match[2]) >= 10 else 0), name
