@@ -1,7 +1,7 @@
 """How much a picture may ask for: what is looked at before anything of it is decoded.
 
 OpenCV has limits of its own, far higher.  They are lowered to these, as a second line of defence
-behind the header checks of :mod:`edge.picture`, in a process of ours: they belong to the whole
+behind the checks of :mod:`edge.header`, in a process of ours: they belong to the whole
 process, so a program that only imports the package keeps its own.
 """
 
@@ -18,6 +18,8 @@ MAX_SCANS = 100
 """The most scans of a progressive JPEG.  Cameras write about ten; each takes a pass to decode."""
 MAX_SCANNED_PIXELS = 20 * MAX_PIXELS
 """The most pixels times scans of a JPEG: the time that its decoding may take, known beforehand."""
+MAX_PARTS = 100_000
+"""The most segments of a JPEG or chunks of a PNG that are looked at; a PNG of 64 MB has 8,192."""
 
 
 def is_command() -> bool:

@@ -8,7 +8,6 @@ because OpenCV would give a picture of 20000 x 20000 pixels the gigabytes that i
 from __future__ import annotations
 
 import os
-import struct
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +18,8 @@ import numpy as np
 
 from .errors import PictureError
 from .files import open_regular, read_bounded
-from .limits import MAX_BYTES, MAX_PIXELS, MAX_SCANNED_PIXELS, MAX_SCANS
+from .header import JPEG_START, PNG_SIGNATURE, Header, read_header
+from .limits import MAX_BYTES, MAX_PIXELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,25 +31,6 @@ FAST_PIXELS = 4_000_000
 _FAST_PIXELS_LEFT = 1_000_000
 """Reduced scale leaves at least so many pixels: over the model's 500 x 500, and regions hold."""
 
-_OTHER_KINDS = {
-    b"II*\x00": "TIFF",
-    b"MM\x00*": "TIFF",
-    b"GIF8": "GIF",
-    b"v/1\x01": "OpenEXR",
-    b"BM": "BMP",
-    b"RIFF": "WebP",
-    b"<": "HTML or XML",
-    b"%PDF": "PDF",
-}
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
-_JPEG_STANDALONE = (0x01, *range(0xD0, 0xD9))
-_JPEG_START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_JPEG_ARITHMETIC = 0xC9
-# Huffman codes have a bit at least for each block of 8 x 8 (T.81, F.1.2.1 and G.1.2.1), and the
-# component that is sampled most has a block for every 64 pixels, in odd samplings for every 256.
-# A decoder fills what is missing: half a kilobyte could cost a second and 200 MB.
-_JPEG_PIXELS_PER_BYTE = 256 * 8
 # All of them turn the picture upright by EXIF.
 _DECODE_FLAGS = {
     1: cv2.IMREAD_COLOR,
@@ -57,6 +38,8 @@ _DECODE_FLAGS = {
     4: cv2.IMREAD_REDUCED_COLOR_4,
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
+_MAX_BEFORE_JPEG = 512
+_TRANSPARENT = "transparent pixels count with the colours stored in them, which viewers don't show"
 _UNIFORM_TAIL = 0.05
 """The share of a picture's height that may be one colour at the bottom without a warning."""
 
@@ -94,6 +77,8 @@ def read_bytes(source: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) ->
     name = printable(source)
     try:
         if os.fspath(source) == "-":
+            if sys.stdin is None:
+                raise OSError("standard input is closed")
             data = read_bounded(sys.stdin.buffer, max_bytes)
         else:
             with open_regular(source) as stream:
@@ -113,6 +98,10 @@ def decode(
 ) -> Picture:
     """Decode a JPEG or PNG, whatever its depth, palette or colour space.
 
+    Transparency is left out: a pixel counts with the colour that is stored in it, also where a
+    viewer would show what lies behind, as with the network's training code (``cv2.imread``).  A
+    warning says so where a pixel isn't opaque.  Of an animated PNG only the first picture counts.
+
     Args:
         data: the file's bytes.
         name: what to call the picture in an error.
@@ -124,19 +113,27 @@ def decode(
         PictureError: not a JPEG or PNG, damaged or cut, too large, or too slow to decode.
 
     """
-    width, height = _read_size(data, name)
+    if not data.startswith((JPEG_START, PNG_SIGNATURE)):
+        raise _refuse(data, name)
+    header = read_header(data, name)
+    width, height = header.size_wh
     if width < 1 or height < 1 or width * height > max_pixels:
         message = f"{name}: its header says {width} x {height}; the limit is {max_pixels} pixels"
         raise PictureError(message)
-    scale = _choose_scale(width, height) if fast and not data.startswith(_PNG_SIGNATURE) else 1
+    scale = _choose_scale(width, height) if fast and header.is_jpeg else 1
     image = _decode_pixels(data, name, scale, width * height)
+    warnings = find_damage(image)
+    if header.alpha and _has_transparency(data, header, name):
+        warnings = (_TRANSPARENT, *warnings)
+    if header.is_animated:
+        warnings = ("an animated PNG: only its first picture counts", *warnings)
     if scale == 1:
-        return Picture(image, _find_damage(image), name=name)
+        return Picture(image, warnings, name=name)
     # The header tells the size as it lies in the file; the pixels are upright by EXIF.
     reduced = (-(-width // scale), -(-height // scale))
     upright = (width, height) if image.shape[1::-1] == reduced else (height, width)
     warning = f"fast: decoded at 1/{scale} scale, regions and probability are approximate"
-    return Picture(image, (warning, *_find_damage(image)), 0.0, scale, upright, name)
+    return Picture(image, (warning, *warnings), 0.0, scale, upright, name)
 
 
 def check_image(image_bgr: object) -> NDArray[np.uint8]:
@@ -193,67 +190,23 @@ def within_memory(name: str) -> Iterator[None]:
         raise PictureError(message) from error
 
 
-def _read_size(data: bytes, name: str) -> tuple[int, int]:
-    try:
-        if data.startswith(_PNG_SIGNATURE):
-            return _read_png_size(data, name)
-        if data.startswith(b"\xff\xd8\xff"):
-            return _read_jpeg_size(data, name)
-    except (struct.error, IndexError) as error:
-        message = f"{name}: damaged or cut short: its header is not whole"
-        raise PictureError(message) from error
-    if not data:
-        message = f"{name}: empty"
-        raise PictureError(message)
-    head = data.lstrip()[:8] if data[:1].isspace() else data[:8]
-    kind = next((kind for magic, kind in _OTHER_KINDS.items() if head.startswith(magic)), None)
-    what = f"{kind}, " if kind else ""
-    message = f"{name}: {what}not a JPEG or PNG picture (it starts with {data[:8].hex(' ')})"
-    raise PictureError(message)
+def _refuse(data: bytes, name: str) -> PictureError:
+    """Return the error for what doesn't begin as a JPEG or PNG does."""
+    from .kinds import identify  # read only where a file is refused
 
-
-def _read_png_size(data: bytes, name: str) -> tuple[int, int]:
-    # PNG 1.2, 11.2.2: IHDR comes first; 11.2.5: IEND last.  OpenCV accepts a PNG without IEND.
-    width, height = struct.unpack_from(">2L", data, 16)
-    if data[12:16] != b"IHDR" or _PNG_END not in data[-4096:]:
-        message = f"{name}: damaged or cut short: a PNG without its end"
-        raise PictureError(message)
-    return width, height
-
-
-def _read_jpeg_size(data: bytes, name: str) -> tuple[int, int]:
-    # ITU-T T.81, B.1.1 and B.2.2: markers are FF xx, segments carry their length, and a frame
-    # header holds precision, height, width.
-    scans = data.count(b"\xff\xda")
-    if scans > MAX_SCANS:
-        message = f"{name}: a JPEG of more than {MAX_SCANS} scans would take too long to decode"
-        raise PictureError(message)
-    position = 2
-    while True:
-        while data[position] == 0xFF and data[position + 1] == 0xFF:  # fill bytes
-            position += 1
-        marker = data[position + 1]
-        if data[position] != 0xFF or marker == 0xDA:
-            message = f"{name}: damaged: a JPEG without a frame header"
-            raise PictureError(message)
-        if marker in _JPEG_START_OF_FRAME:
-            height, width = struct.unpack_from(">2H", data, position + 5)
-            if marker < _JPEG_ARITHMETIC and len(data) * _JPEG_PIXELS_PER_BYTE < width * height:
-                message = (
-                    f"{name}: damaged or cut short: {len(data)} bytes can't hold the "
-                    f"{width} x {height} pixels that its header says"
-                )
-                raise PictureError(message)
-            if scans * width * height > MAX_SCANNED_PIXELS:
-                message = (
-                    f"{name}: a JPEG of {width} x {height} in {scans} scans would take too long to "
-                    f"decode; the limit is {MAX_SCANNED_PIXELS} pixels times scans"
-                )
-                raise PictureError(message)
-            return width, height
-        position += 2
-        if marker not in _JPEG_STANDALONE:
-            position += struct.unpack_from(">H", data, position)[0]
+    kind = identify(data)
+    if kind is not None:
+        return PictureError(f"{name}: {kind.name}, not a JPEG or PNG picture; {kind.way_out}")
+    start = data.find(JPEG_START, 0, _MAX_BEFORE_JPEG)
+    if start > 0:
+        return PictureError(
+            f"{name}: a JPEG with {start} foreign bytes before it; "
+            f"take them off: tail -c +{start + 1} FILE > OUT.jpg"
+        )
+    return PictureError(
+        f"{name}: not a JPEG or PNG picture (it starts with {data[:8].hex(' ')}); "
+        "save it as JPEG or PNG with the program that made it"
+    )
 
 
 def _choose_scale(width: int, height: int) -> int:
@@ -281,8 +234,27 @@ def _decode_pixels(data: bytes, name: str, scale: int, pixels: int) -> NDArray[n
     return image  # type: ignore[return-value] # these flags give uint8
 
 
-def _find_damage(image: NDArray[np.uint8] | cv2.typing.MatLike) -> tuple[str, ...]:
-    """Name a tail of rows in one colour: where a decoder fills what a damaged file lacks."""
+def _has_transparency(data: bytes, header: Header, name: str) -> bool:
+    with within_memory(name):
+        stored = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        if stored is None:
+            return False
+        if stored.ndim == 2:  # OpenCV makes no alpha of a gray picture's one transparent gray
+            return bool((stored == header.gray_key).any())
+        opaque = np.iinfo(stored.dtype).max
+        return stored.shape[2] == 4 and bool((stored[:, :, 3] != opaque).any())
+
+
+def find_damage(image: NDArray[np.uint8] | cv2.typing.MatLike) -> tuple[str, ...]:
+    """Name a tail of rows in one colour: where a decoder fills what a damaged picture lacks.
+
+    Args:
+        image: (height, width, 3) uint8.
+
+    Returns:
+        A warning, or none.
+
+    """
     height = image.shape[0]
     last = image[-1, 0]
     if (image[-1] != last).any() or (image == last).all():

@@ -103,7 +103,7 @@ def test_fault_10_what_opencv_could_read_but_is_no_jpeg_or_png_is_refused(
 )
 def test_fault_10_the_error_names_the_kind(data: bytes, kind: str) -> None:
     """FAULTS 10."""
-    with pytest.raises(PictureError, match=f"{kind}, not a JPEG or PNG"):
+    with pytest.raises(PictureError, match=f"{kind} picture, not a JPEG or PNG"):
         decode(data + bytes(50), "picture.jpg")
 
 
