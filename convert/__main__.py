@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import os
@@ -14,12 +15,14 @@ from typing import TYPE_CHECKING, Any
 from edge.arguments import count, share
 from edge.errors import LesionEdgeError
 from edge.files import write_atomically
-from edge.terminal import quiet_native_stderr
+from edge.output import write_line
+from edge.picture import printable
+from edge.terminal import open_streams, quiet_native_stderr, say
 
 from .errors import ConvertError, ParityError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from .parity import Budget
     from .pipeline import Job, Outcome
@@ -27,8 +30,8 @@ if TYPE_CHECKING:
     from .weights import Weights
 
 VARIANTS = ("float32", "float16", "dynamic", "int8")
-_ROOT = Path(__file__).resolve().parent.parent
-_DEFAULT_WEIGHTS = _ROOT / "models" / "model.h5"
+_DEFAULT_WEIGHTS = Path(__file__).resolve().parent.parent / "models" / "model.h5"
+"""In a checkout; an installed package has none."""
 _EPILOG = """\
 The weights' contract (how pixels became the network's input when it was trained) is folded into
 the first layer, so that every model file takes raw BGR bytes. Our own model.h5 names its
@@ -42,6 +45,7 @@ Research and education only, not a diagnosis."""
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
+    open_streams()
     parser = _make_parser()
     options = parser.parse_args(arguments)
     # TensorFlow and its libraries write to file descriptor 2 from C++: kept, shown on a crash.
@@ -52,13 +56,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             with quiet_native_stderr(native):
                 return _convert(options)
         except UsageError as error:
-            print(f"convert: {error}", file=sys.stderr)
+            say(f"convert: {error}")
             return 2
         except LesionEdgeError as error:
-            print(f"convert: {error}", file=sys.stderr)
+            say(f"convert: {error}")
             return 1
         except KeyboardInterrupt:
-            print("convert: interrupted, nothing was written", file=sys.stderr)
+            say("convert: interrupted, nothing was written")
             return 130
         except BaseException:
             native.seek(0)
@@ -75,46 +79,63 @@ def _convert(options: argparse.Namespace) -> int:
     logging.getLogger("absl").setLevel(logging.ERROR)
     from . import pipeline, report
 
-    job = _plan(options, _say)
-    outcome = pipeline.run(job, _say)
+    job = _plan(options)
+    outcome = pipeline.run(job, say)
     about = {
         "weights": {"file": job.weights.name, "sha256": job.weights.sha256},
-        "contract": job.pixels.to_dict(),
+        "contract": job.whole_contract.to_dict(),
         "threshold": job.threshold,
         "calibration_pictures": len(job.calibration),
         "held_out_pictures": len(job.held_out),
     }
-    if options.json:
-        print(json.dumps(report.to_dict(outcome.rows, about), indent=2, ensure_ascii=False))
-    else:
-        print(report.to_text(outcome.rows))
     failed = [f"{row.variant}: {over}" for row in outcome.rows for over in row.over]
+    if not failed:
+        _write(options.out, outcome, about)
+    # Without a reader of the table the files are the answer.
+    with contextlib.suppress(BrokenPipeError):
+        document = report.to_dict(outcome.rows, about)
+        write_line(
+            json.dumps(document, indent=2, ensure_ascii=False)
+            if options.json
+            else report.to_text(outcome.rows)
+        )
     if failed:
         message = (
-            f"nothing is written to {options.out}: {'; '.join(failed)}. Leave a variant out with "
-            "--variants, or give it another budget with --max-delta, --mean-delta or --flips"
+            f"nothing is written to {printable(options.out)}: {'; '.join(failed)}. Leave a variant "
+            "out with --variants, or give another budget with --max-delta, --mean-delta or --flips"
         )
         raise ParityError(message)
-    _write(options.out, outcome, about)
     return 0
 
 
-def _plan(options: argparse.Namespace, say: Callable[[str], None]) -> Job:
-    from .fetch import default_cache_dir, resolve_weights
+def _plan(options: argparse.Namespace) -> Job:
+    from .fetch import resolve_weights
     from .parity import DEFAULT_BUDGETS
-    from .pictures import choose, load_set
+    from .pictures import SHIPPED, choose, load_set
     from .pipeline import Job
     from .weights import read_weights
 
+    if options.weights is None and not _DEFAULT_WEIGHTS.is_file():
+        raise UsageError(
+            "an installed package has no weights to convert: give --weights FILE, or "
+            "--weights upstream for the notebook's own (needs gdown and the internet)"
+        )
     path = resolve_weights(
-        options.weights,
+        str(_DEFAULT_WEIGHTS) if options.weights is None else options.weights,
         sha256=options.sha256,
-        cache_dir=options.cache or default_cache_dir(),
+        cache_dir=options.cache,
         timeout_s=options.timeout,
         progress=say,
     )
     weights = read_weights(path, sha256=options.sha256)
-    say(f"weights: {path}, SHA-256 {weights.sha256}")
+    say(f"weights: {printable(path)}, SHA-256 {weights.sha256}")
+    for layer in weights.front:
+        say(f"{layer} of the file scales the input; it is folded in with the contract")
+    if not weights.described:
+        say(
+            f"{weights.name} holds weights only and doesn't say what network they are for: taken "
+            "for the notebook's by their shapes"
+        )
     declared: dict[str, Any] = dict(weights.declared or {})
     pixels = _choose_contract(options, weights)
     labels = tuple(options.labels or declared.get("labels") or ("benign", "malignant"))
@@ -122,13 +143,15 @@ def _plan(options: argparse.Namespace, say: Callable[[str], None]) -> Job:
         options.threshold if options.threshold is not None else declared.get("threshold", 0.5)
     )
     calibration = choose(
-        load_set(options.calibration, labels), options.calibration_count, options.seed
+        load_set(options.calibration or SHIPPED / "calibration", labels, say),
+        options.calibration_count,
+        options.seed,
     )
-    held_out = load_set(options.held_out, labels)
+    held_out = load_set(options.held_out or SHIPPED / "held_out", labels, say)
     return Job(
         weights=weights,
         pixels=pixels,
-        name=str(options.name or declared.get("name") or path.stem),
+        name=printable(str(options.name or declared.get("name") or path.stem)),
         labels=(str(labels[0]), str(labels[1])),
         threshold=float(str(threshold)),
         variants=tuple(variant for variant in VARIANTS if variant in options.variants),
@@ -144,6 +167,31 @@ def _plan(options: argparse.Namespace, say: Callable[[str], None]) -> Job:
 
 
 def _choose_contract(options: argparse.Namespace, weights: Weights) -> PixelContract:
+    """Return what happens to a picture before the model, as the options or the file say it."""
+    pixels = _stated_contract(options, weights)
+    inside = ", ".join(map(str, weights.front))
+    if pixels is None and inside:
+        raise UsageError(
+            f"{weights.name}: {inside} scales the input itself, but the file doesn't say the order "
+            "of its channels: give --channel-order RGB --scale 1 --offset 0 (pictures loaded by "
+            "Keras or PIL), or --channel-order BGR --scale 1 --offset 0 (by cv2.imread)"
+        )
+    if pixels is None:
+        raise UsageError(
+            f"{weights.name} doesn't say how pixels become its input: give --contract notebook "
+            "(BGR, 0..255), --contract keras (RGB, divided by 255), or --channel-order, --scale "
+            "and --offset"
+        )
+    if inside and pixels.scales:
+        raise UsageError(
+            f"{weights.name}: {inside} already scales the input, and the contract would scale it "
+            f"again by {pixels.scale} and {pixels.offset}; give one without: --channel-order "
+            f"{pixels.channel_order} --scale 1 --offset 0"
+        )
+    return pixels
+
+
+def _stated_contract(options: argparse.Namespace, weights: Weights) -> PixelContract | None:
     from .pixels import PRESETS, PixelContract, triple
 
     explicit = (options.channel_order, options.scale, options.offset)
@@ -162,14 +210,7 @@ def _choose_contract(options: argparse.Namespace, weights: Weights) -> PixelCont
             ) from error
         return PixelContract(options.channel_order, scale, offset)
     contract = (weights.declared or {}).get("contract")
-    if not isinstance(contract, dict):
-        message = (
-            f"{weights.name} doesn't say how pixels become its input: give --contract notebook "
-            "(BGR, 0..255), --contract keras (RGB, divided by 255), or --channel-order, --scale "
-            "and --offset"
-        )
-        raise UsageError(message)
-    return PixelContract.from_dict(contract)
+    return PixelContract.from_dict(contract) if isinstance(contract, dict) else None
 
 
 def _change_budgets(budgets: dict[str, Budget], options: argparse.Namespace) -> dict[str, Budget]:
@@ -196,13 +237,9 @@ def _write(folder: Path, outcome: Outcome, about: dict[str, Any]) -> None:
         for name, data in files.items():
             write_atomically(folder / name, data)
     except OSError as error:
-        message = f"{folder}: can't be written: {error.strerror or error}"
+        message = f"{printable(folder)}: can't be written: {error.strerror or error}"
         raise ConvertError(message) from error
-    _say(f"wrote {', '.join(files)} to {folder}")
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    say(f"wrote {', '.join(files)} to {printable(folder)}")
 
 
 def _make_parser() -> argparse.ArgumentParser:
@@ -212,7 +249,6 @@ def _make_parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    pictures = _ROOT / "pictures"
     add = parser.add_argument
     add(
         "--out", type=Path, default=Path("out"), metavar="DIR", help="where to write (default: out)"
@@ -243,9 +279,9 @@ def _make_parser() -> argparse.ArgumentParser:
     group = parser.add_argument_group("weights")
     add = group.add_argument
     add(
-        "--weights", default=str(_DEFAULT_WEIGHTS), metavar="SPEC",
+        "--weights", metavar="SPEC",
         help="a file (.h5, .weights.h5, .keras), upstream (the notebook's, by gdown), gdrive:ID, "
-        "or an https address (default: the project's models/model.h5)",
+        "or an https address (default: models/model.h5 of a checkout)",
     )  # fmt: skip
     add("--sha256", metavar="HEX", help="refuse weights with another hash")
     add(
@@ -277,7 +313,7 @@ def _make_parser() -> argparse.ArgumentParser:
     group = parser.add_argument_group("proof")
     add = group.add_argument
     add(
-        "--calibration", type=Path, default=pictures / "calibration", metavar="DIR",
+        "--calibration", type=Path, metavar="DIR",
         help="real pictures for int8 (default: the project's)",
     )  # fmt: skip
     add(
@@ -289,7 +325,7 @@ def _make_parser() -> argparse.ArgumentParser:
     )
     add("--seed", type=int, default=0, metavar="N", help="which N of them (default: 0)")
     add(
-        "--held-out", type=Path, default=pictures / "held_out", metavar="DIR",
+        "--held-out", type=Path, metavar="DIR",
         help="real pictures to compare with Keras on (default: the project's)",
     )  # fmt: skip
     for name, metavar, what in (

@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from edge.files import open_regular, read_bounded, write_atomically
+from edge.picture import printable
 
 from .download import Sink, download_drive, download_https
 from .errors import FetchError, UsageError
-from .weights import MAX_BYTES, kind_of
+from .weights import MAX_BYTES, is_weights, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -76,7 +77,7 @@ def resolve_weights(
     spec: str,
     *,
     sha256: str | None,
-    cache_dir: Path,
+    cache_dir: Path | None,
     timeout_s: float,
     progress: Callable[[str], None],
     drive: Download = download_drive,
@@ -88,7 +89,8 @@ def resolve_weights(
         spec: a path, ``upstream`` (the notebook's own file), ``gdrive:ID`` or ``https://...``.
         sha256: what the file's hash has to be, in hex.  None takes whatever the first download
             gave, whose hash is recorded, and nothing else from then on.
-        cache_dir: where fetched files are kept, as from :func:`default_cache_dir`.
+        cache_dir: where fetched files are kept; None is :func:`default_cache_dir`, which only
+            what is fetched needs.
         timeout_s: how long the other side may be silent; the whole download may take
             :data:`TOTAL_FACTOR` times that.
         progress: is told, in this thread, what goes on, in lines without a line end.
@@ -112,6 +114,7 @@ def resolve_weights(
     source = _parse(spec)
     if source is None:
         return _local(Path(spec), sha256)
+    cache_dir = cache_dir or default_cache_dir()
     target = cache_dir / source.file_name
     with _keeping(cache_dir):
         cache_dir.mkdir(parents=True, exist_ok=True)
@@ -175,18 +178,17 @@ def _parse(spec: str) -> _Source | None:
 
 
 def _local(path: Path, sha256: str | None) -> Path:
-    ways = "give the path of a file, upstream, gdrive:ID or https://..."
+    name = printable(path)
     data = b""
     try:
         with open_regular(path) as stream:
             if sha256 is not None:
                 data = read_bounded(stream, MAX_BYTES) or b""
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        message = f"{path}: {reason}; {ways}"
+        message = f"{name}: {unreadable(path, error)}, or upstream, gdrive:ID or https://..."
         raise FetchError(message) from error
     if sha256 is not None and (digest := hashlib.sha256(data).hexdigest()) != sha256:
-        message = f"{path}: its SHA-256 is {digest}, not {sha256}; it is damaged or another file"
+        message = f"{name}: its SHA-256 is {digest}, not {sha256}; it is damaged or another file"
         raise FetchError(message)
     return path
 
@@ -300,17 +302,14 @@ def _checked(data: bytes, source: _Source, sha256: str | None, pinned: str | Non
         FetchError: it is no weights file, or not the one that is asked for.
 
     """
-    kind = kind_of(data)
-    if kind == "html":
+    if not is_weights(data):
+        from edge.kinds import identify
+
+        kind = identify(data)
+        what = kind.name if kind else f"what is no HDF5 or .keras file ({data[:16]!r})"
         message = (
-            f"{source.address}: answered with a web page, not with weights (its quota is used up, "
-            f"or the file is not shared with everyone); {source.by_hand}"
-        )
-        raise FetchError(message)
-    if kind not in ("hdf5", "zip"):
-        starts = "is empty" if kind == "empty" else f"starts with {data[:16]!r}"
-        message = (
-            f"{source.address}: what came is no HDF5 or .keras file: it {starts}; {source.by_hand}"
+            f"{source.address}: answered with {what}, not with weights (a quota is used up, or the "
+            f"file is not shared with everyone); {source.by_hand}"
         )
         raise FetchError(message)
     digest = hashlib.sha256(data).hexdigest()

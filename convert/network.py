@@ -8,9 +8,14 @@ parameters.  Everything about how pixels become its input is *not* here; see
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from edge.errors import shown
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import keras
 
 INPUT_SIZE_WH = (500, 500)
@@ -19,11 +24,16 @@ PARAMETER_COUNT = 2_391_237
 
 @dataclass(frozen=True, slots=True)
 class LayerSpec:
-    """One trainable layer: its name in our network and the shapes its weights must have."""
+    """One layer: its name in our network, what Keras calls its class, and all its settings."""
 
     name: str
-    kernel: tuple[int, ...]
-    """Keras order: (height, width, in, out) of a convolution, (in, out) of a dense layer."""
+    kind: str
+    settings: Mapping[str, Any]
+    """By the names of Keras' constructor; all that an answer depends on, defaults too."""
+    kernel: tuple[int, ...] = ()
+    """Keras order: (height, width, in, out) of a convolution, (in, out) of a dense layer.
+
+    Empty for a layer without weights."""
 
     @property
     def bias(self) -> tuple[int]:
@@ -31,20 +41,75 @@ class LayerSpec:
         return (self.kernel[-1],)
 
 
-LAYERS = (
-    LayerSpec("conv1", (4, 4, 3, 32)),
-    LayerSpec("conv2", (4, 4, 32, 16)),
-    LayerSpec("dense1", (122 * 122 * 16, 10)),
-    LayerSpec("dense2", (10, 1)),
+@dataclass(frozen=True, slots=True)
+class FrontLayer:
+    """A layer of the file in front of the network that scales its input."""
+
+    name: str
+    """In the file."""
+    kind: str
+    """``Rescaling`` or ``Normalization``, of Keras."""
+    settings: Mapping[str, Any]
+    """By the names of Keras' constructor; each list has a number a channel."""
+
+    def __str__(self) -> str:
+        """Return it as a person would call it."""
+        return f"layer {shown(self.name)} ({self.kind})"
+
+
+def _convolution(name: str, kernel: tuple[int, int, int, int]) -> LayerSpec:
+    settings = {
+        "filters": kernel[3],
+        "kernel_size": kernel[:2],
+        "strides": (1, 1),
+        "padding": "valid",
+        "data_format": "channels_last",
+        "dilation_rate": (1, 1),
+        "groups": 1,
+        "activation": "relu",
+        "use_bias": True,
+    }
+    return LayerSpec(name, "Conv2D", MappingProxyType(settings), kernel)
+
+
+def _pooling(name: str) -> LayerSpec:
+    settings = {
+        "pool_size": (2, 2),
+        "strides": (2, 2),
+        "padding": "valid",
+        "data_format": "channels_last",
+    }
+    return LayerSpec(name, "MaxPooling2D", MappingProxyType(settings))
+
+
+def _dense(name: str, kernel: tuple[int, int], activation: str) -> LayerSpec:
+    settings = {"units": kernel[1], "activation": activation, "use_bias": True}
+    return LayerSpec(name, "Dense", MappingProxyType(settings), kernel)
+
+
+NETWORK = (
+    _convolution("conv1", (4, 4, 3, 32)),
+    _pooling("pool1"),
+    _convolution("conv2", (4, 4, 32, 16)),
+    _pooling("pool2"),
+    LayerSpec("flatten", "Flatten", MappingProxyType({"data_format": "channels_last"})),
+    _dense("dense1", (122 * 122 * 16, 10), "relu"),
+    _dense("dense2", (10, 1), "sigmoid"),
 )
+"""Every layer behind the input, in order."""
+
+LAYERS = tuple(spec for spec in NETWORK if spec.kernel)
 """The four layers that have weights, in the order in which the file holds them."""
 
 
-def build_network() -> keras.Model:
+def build_network(front: Sequence[FrontLayer] = ()) -> keras.Model:
     """Build the untrained network: float32 (batch, 500, 500, 3) to float32 (batch, 1) in 0..1.
 
     The output is P(malignant).  What the input values mean (channel order, scale) is the
     weights' contract.
+
+    Args:
+        front: the layers that scale the input before conv1 does anything; none in our own files.
 
     Raises:
         RuntimeError: the parameter count is not 2,391,237, so a layer was changed.
@@ -52,17 +117,13 @@ def build_network() -> keras.Model:
     """
     import keras
 
-    conv1, conv2, dense1, dense2 = LAYERS
     width, height = INPUT_SIZE_WH
-    inputs = keras.Input((height, width, 3), name="image")
-    x = keras.layers.Conv2D(32, 4, activation="relu", name=conv1.name)(inputs)
-    x = keras.layers.MaxPooling2D(2, name="pool1")(x)
-    x = keras.layers.Conv2D(16, 4, activation="relu", name=conv2.name)(x)
-    x = keras.layers.MaxPooling2D(2, name="pool2")(x)
-    x = keras.layers.Flatten(name="flatten")(x)
-    x = keras.layers.Dense(10, activation="relu", name=dense1.name)(x)
-    outputs = keras.layers.Dense(1, activation="sigmoid", name=dense2.name)(x)
-    model = keras.Model(inputs, outputs, name="lesion")
+    inputs = x = keras.Input((height, width, 3), name="image")
+    for layer in front:
+        x = getattr(keras.layers, layer.kind)(**layer.settings)(x)
+    for spec in NETWORK:
+        x = getattr(keras.layers, spec.kind)(**spec.settings, name=spec.name)(x)
+    model = keras.Model(inputs, x, name="lesion")
     if model.count_params() != PARAMETER_COUNT:
         message = f"the network has {model.count_params()} parameters, not {PARAMETER_COUNT}"
         raise RuntimeError(message)

@@ -11,21 +11,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.picture import decode, read_bytes
+from edge.picture import decode, printable, read_bytes
 from edge.preprocess import resize_into
 from edge.sources import expand
 
 from .errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from edge.contract import InputSpec
 
-SHIPPED = Path(__file__).resolve().parent.parent / "pictures"
-"""The pictures of the project, in a checkout; an installed package has none."""
+_INSTALLED = Path(__file__).resolve().with_name("sample_pictures")
+SHIPPED = _INSTALLED if _INSTALLED.is_dir() else _INSTALLED.parents[1] / "pictures"
+"""The project's pictures, ``calibration`` and ``held_out``: as installed, or as in a checkout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +39,14 @@ class SamplePicture:
     sha256: str
     label: str | None
     """From ``labels.csv`` or the name of its folder; None where neither says."""
+    path: str | None = None
+    """Where it was read, for messages; None stands for its name."""
 
 
-def load_set(folder: Path, labels: Sequence[str]) -> list[SamplePicture]:
-    """Read every JPEG and PNG below a folder, sorted by path.
+def load_set(
+    folder: Path, labels: Sequence[str], tell: Callable[[str], object] | None = None
+) -> list[SamplePicture]:
+    """Read every JPEG and PNG below a folder, sorted by path; ``tell`` is told what is left out.
 
     A picture's label is what ``labels.csv`` in the folder (columns ``image_id``, ``label``) says
     of its stem, or else the name of the folder it is in, where that is one of ``labels``.
@@ -52,21 +57,23 @@ def load_set(folder: Path, labels: Sequence[str]) -> list[SamplePicture]:
 
     """
     if not folder.is_dir():
-        message = f"{folder}: no such folder of pictures; name one of real dermoscopic pictures"
-        raise UsageError(message)
+        raise UsageError(
+            f"{printable(folder)}: no such folder of pictures; name one of dermoscopic pictures"
+        )
     listed = _read_labels(folder / "labels.csv")
     pictures = []
-    for source in expand([str(folder)]):
+    for source in expand([str(folder)], tell=tell):
         if not isinstance(source, str):
             raise UsageError(str(source))
         path, data = Path(source), read_bytes(source)
         label = listed.get(path.stem, path.parent.name)
         pictures.append(
             SamplePicture(
-                path.relative_to(folder).as_posix(),
+                printable(path.relative_to(folder).as_posix()),
                 data,
                 hashlib.sha256(data).hexdigest(),
                 label if label in labels else None,
+                source,
             )
         )
     return pictures
@@ -103,7 +110,7 @@ def resized(picture: SamplePicture, spec: InputSpec) -> NDArray[np.uint8]:
     """Return a picture as the edge resizes it: (height, width, 3) uint8, BGR, before encoding."""
     width, height = spec.size_wh
     out = np.empty((height, width, 3), np.uint8)
-    resize_into(decode(picture.data, picture.name).image_bgr, out, spec)
+    resize_into(decode(picture.data, picture.path or picture.name).image_bgr, out, spec)
     if spec.byte_mask:
         np.bitwise_xor(out, spec.byte_mask, out=out)
     return out

@@ -44,6 +44,7 @@ class Job:
 
     weights: Weights
     pixels: PixelContract
+    """What happens to a picture before it reaches the model of the file."""
     name: str
     labels: tuple[str, str]
     threshold: float
@@ -59,6 +60,11 @@ class Job:
     """Rewrite the int8 graph into a faster one with the same values, and prove it."""
     tune_for: str = "x86"
     """The processor that the rewritten graph is laid out for: ``x86`` or ``arm``."""
+
+    @property
+    def whole_contract(self) -> PixelContract:
+        """What happens to a picture before conv1, in front of the model and inside it."""
+        return self.pixels.then(self.weights.front)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +89,11 @@ def run(job: Job, say: Callable[[str], None]) -> Outcome:
     """
     require_disjoint(job.calibration, job.held_out)
     say("exporting float32")
-    folded = build_folded(job.weights, job.pixels)
+    folded = build_folded(job.weights, job.whole_contract)
     flatbuffers = _export(job, folded, say)
     say(f"asking Keras about {len(job.held_out)} held-out pictures")
     images = [resized(picture, RESIZE) for picture in job.held_out]
-    reference = build_network()
+    reference = build_network(job.weights.front)
     apply_weights(reference, job.weights)
     progress = Progress("Keras: pictures", len(images))
     expected = keras_answers(reference, job.pixels, images, progress.update)
@@ -101,7 +107,7 @@ def run(job: Job, say: Callable[[str], None]) -> Outcome:
             labels=job.labels,
             threshold=job.threshold,
             weights=job.weights,
-            pixels=job.pixels,
+            pixels=job.whole_contract,
             calibration=manifest(job.calibration, job.seed),
         )
         for variant, flatbuffer in flatbuffers.items()

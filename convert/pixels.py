@@ -11,11 +11,16 @@ import numpy as np
 from .errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
+    from .network import FrontLayer
+
 Triple = tuple[float, float, float]
+
+_EPSILON = 1e-7
+"""Keras' fuzz factor, the default of keras.config.epsilon()."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,30 @@ class PixelContract:
         if self.channel_order == "RGB":
             folded = folded[:, :, ::-1, :]
         return np.ascontiguousarray(folded, np.float32), folded_bias.astype(np.float32)
+
+    @property
+    def scales(self) -> bool:
+        """Whether it does more than say the order of the channels."""
+        return (self.scale, self.offset) != ((1.0,) * 3, (0.0,) * 3)
+
+    def then(self, front: Iterable[FrontLayer]) -> PixelContract:
+        """Return the contract of this and what layers in front of the network do after it.
+
+        Keras computes ``x scale + offset`` in Rescaling, and ``(x - mean) / max(sqrt(variance),
+        epsilon)`` in Normalization, or that turned round where ``invert`` is set (their ``call``
+        in ``keras.layers``).
+        """
+        scale, offset = np.asarray(self.scale, np.float64), np.asarray(self.offset, np.float64)
+        for layer in front:
+            settings = {key: np.asarray(value) for key, value in layer.settings.items()}
+            if layer.kind == "Rescaling":
+                factor, shift = settings["scale"], settings["offset"]
+            else:
+                mean, spread = settings["mean"], np.maximum(np.sqrt(settings["variance"]), _EPSILON)
+                invert = layer.settings["invert"]
+                factor, shift = (spread, mean) if invert else (1 / spread, -mean / spread)
+            scale, offset = scale * factor, offset * factor + shift
+        return PixelContract(self.channel_order, triple(scale.tolist()), triple(offset.tolist()))
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON types."""

@@ -1,7 +1,8 @@
 """Weights files: read from any layout Keras has used, written in one.
 
-Only arrays are read, by the order and shape of their layers, into our own network: nothing in
-the file can name a class, a function or another file that would be acted on.
+Only arrays are read, by the order and shape of their layers, into our own network, once what the
+file says of its model is compared with that: nothing in the file can name a class, a function or
+another file that would be acted on.
 """
 
 from __future__ import annotations
@@ -18,18 +19,21 @@ import sys
 import zipfile
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 
 from edge.files import open_regular, read_bounded, write_atomically
+from edge.picture import printable
 
 from .errors import WeightsError
-from .network import LAYERS
+from .model_config import MAX_CONFIG_BYTES
+from .network import LAYERS, NETWORK, FrontLayer
 from .weights_h5 import (
     DECLARED,
     MAX_PARSE_S,
+    SIGNATURE,
     check_shapes,
     finite_float32,
     one_line,
@@ -49,9 +53,11 @@ MAX_BYTES = 256 << 20
 """Neither a file nor what a zip unpacks to may be larger; the network's own is 10 MB."""
 
 _ZIP_MEMBER = "model.weights.h5"
+_ZIP_SIGNATURE = b"PK\x03\x04"
+_CONFIG_MEMBER = "config.json"
 _PARSE_TIMEOUT_S = 60
 # What the legacy layout lists: every layer, in order, also those without weights.
-_LAYER_NAMES = ("image", "conv1", "pool1", "conv2", "pool2", "flatten", "dense1", "dense2")
+_LAYER_NAMES = ("image", *(spec.name for spec in NETWORK))
 # Readers only ask whether it is "1".  A constant, so that the same weights give the same bytes
 # whichever release of Keras is installed.
 _KERAS_VERSION = "3.0.0"
@@ -66,21 +72,15 @@ class Weights:
     sha256: str
     """Of the bytes of the file they came from, in lower-case hex."""
     name: str
-    """That file's name, without its folder."""
+    """That file's name, without its folder, printable."""
     declared: Mapping[str, object] | None
     """What the file says of its contract, labels, threshold and name; only our own files do."""
+    described: bool = False
+    """Whether the file says what network it is: a whole model does, and it is compared with ours.
 
-
-def kind_of(data: bytes) -> Literal["hdf5", "zip", "html", "empty", "other"]:
-    """Tell from its first bytes what a would-be weights file is."""
-    if data.startswith(b"\x89HDF\r\n\x1a\n"):
-        return "hdf5"
-    if data.startswith(b"PK\x03\x04"):
-        return "zip"
-    text = data[:1024].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    if text.startswith((b"<!doctype", b"<html", b"<head", b"<body", b"<?xml", b"<!--")):
-        return "html"
-    return "other" if data else "empty"
+    Of weights alone only shapes and order are known."""
+    front: tuple[FrontLayer, ...] = ()
+    """The layers in front of the network that scale its input, in order."""
 
 
 def read_weights(path: str | os.PathLike[str], *, sha256: str | None = None) -> Weights:
@@ -95,31 +95,41 @@ def read_weights(path: str | os.PathLike[str], *, sha256: str | None = None) -> 
 
     Raises:
         WeightsError: the file is missing, damaged, too large, no weights file or another one
-            than ``sha256`` says; a layer is missing, too many or of the wrong shape or type;
-            it has links or data outside itself; a weight is NaN or infinite.
+            than ``sha256`` says; it describes another model than the notebook's; a layer is
+            missing, too many or of the wrong shape or type; it has links or data outside itself;
+            a weight is NaN or infinite.
 
     """
+    shown_path = printable(path)
+    name = re.split(r"[/\\]", shown_path)[-1]
     try:
         with open_regular(path) as stream:
             data = read_bounded(stream, MAX_BYTES)
-            name = re.split(r"[/\\]", str(path))[-1]
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        message = f"{path}: the weights can't be read: {reason}; give the path of an .h5 or .keras"
-        raise WeightsError(message) from error
+        raise WeightsError(f"{shown_path}: {unreadable(path, error)}") from error
     if data is None:
-        message = f"{path}: larger than {MAX_BYTES >> 20} MiB, so not this network's weights"
+        message = f"{shown_path}: larger than {MAX_BYTES >> 20} MiB, so not this network's weights"
         raise WeightsError(message)
     digest = hashlib.sha256(data).hexdigest()
     if sha256 is not None and digest != sha256.strip().lower():
-        message = f"{path}: its SHA-256 is {digest}, not {sha256}; it is damaged or another file"
+        message = (
+            f"{shown_path}: its SHA-256 is {digest}, not {sha256}; it is damaged or another file"
+        )
         raise WeightsError(message)
     try:
-        declared, arrays = _parse_apart(_hdf5_bytes(data))
+        answer, arrays = _parse_apart(_open_up(data, name))
     except WeightsError as error:
-        message = f"{path}: {error}"
+        message = f"{shown_path}: {error}"
         raise WeightsError(message) from error
-    return Weights(arrays, digest, name, declared)
+    declared = answer["declared"]
+    return Weights(
+        arrays,
+        digest,
+        name,
+        declared and MappingProxyType(declared),
+        described=answer["described"],
+        front=tuple(FrontLayer(**layer) for layer in answer["front"]),
+    )
 
 
 def apply_weights(model: keras.Model, weights: Weights) -> None:
@@ -191,50 +201,87 @@ def write_weights(
     write_atomically(path, buffer.getvalue())
 
 
-def _hdf5_bytes(data: bytes) -> bytes:
-    kind = kind_of(data)
-    if kind == "hdf5":
-        return data
-    if kind == "zip":
-        return _from_archive(data)
-    if kind == "html":
-        message = (
-            "a web page, not weights (Drive answers so when its quota is used up or the file is "
-            "not shared); fetch the file by hand in a browser and give its path"
+def is_weights(data: bytes) -> bool:
+    """Return whether it begins as an HDF5 file or a ``.keras`` archive does."""
+    return data.startswith((SIGNATURE, _ZIP_SIGNATURE))
+
+
+def _refuse_kind(data: bytes, name: str) -> WeightsError:
+    from edge.kinds import identify
+
+    kind = identify(data)
+    if kind is not None:
+        return WeightsError(f"{kind.name}, not weights of Keras; {kind.way_out}")
+    # Nothing in a checkpoint's data tells what it is.
+    if re.search(r"\.data-\d{5}-of-\d{5}$", name):
+        return WeightsError(
+            "the data of a TensorFlow checkpoint; load it in the program that made it, and give "
+            "the file of model.save_weights('model.weights.h5')"
         )
-    elif kind == "empty":
-        message = "the file is empty; fetch it again"
-    else:
-        message = f"no HDF5 file and no .keras archive: it starts with {data[:16]!r}"
-    raise WeightsError(message)
+    return WeightsError(f"no HDF5 file and no .keras archive: it starts with {data[:16]!r}")
+
+
+def unreadable(path: str | os.PathLike[str], error: Exception) -> str:
+    """Return why a weights file can't be opened, and what to give; without the path."""
+    if os.path.exists(os.path.join(path, "saved_model.pb")):
+        return (
+            "a SavedModel folder; load it in the program that made it, save that as .keras or .h5 "
+            "(model.save('model.keras')) and give the file"
+        )
+    if os.path.exists(os.path.join(path, _ZIP_MEMBER)):
+        return (
+            "an unpacked .keras archive; pack it again: cd FOLDER; zip ../model.keras *.json *.h5"
+        )
+    reason = getattr(error, "strerror", None) or error
+    return f"the weights can't be read: {reason}; give the path of an .h5 or .keras file"
+
+
+def _open_up(data: bytes, name: str) -> bytes:
+    """Return what the process that reads is given: an HDF5 file, before it an archive's config."""
+    if data.startswith(SIGNATURE):
+        return data
+    if data.startswith(_ZIP_SIGNATURE):
+        return _from_archive(data)
+    raise _refuse_kind(data, name)
 
 
 def _from_archive(data: bytes) -> bytes:
-    # Only this member is looked at: the archive's config can name code, its weights can't.
-    inner: bytes | None = b""
+    # Of all the members only these two are looked at.
+    found: dict[str, bytes | None] = {}
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            named = _ZIP_MEMBER in archive.namelist()
-            if named:
-                with archive.open(_ZIP_MEMBER) as stream:
-                    inner = read_bounded(stream, MAX_BYTES)  # type: ignore[arg-type]
+            names = archive.namelist()
+            for member, limit in ((_ZIP_MEMBER, MAX_BYTES), (_CONFIG_MEMBER, MAX_CONFIG_BYTES)):
+                if member in names:
+                    with archive.open(member) as stream:
+                        found[member] = read_bounded(stream, limit)  # type: ignore[arg-type]
     except Exception as error:  # zipfile passes on whatever its decompressors raise
         message = f"the archive is damaged ({one_line(error)}); fetch it again"
         raise WeightsError(message) from error
-    if not named:
-        message = f"a zip without {_ZIP_MEMBER}, so no .keras archive"
-        raise WeightsError(message)
-    if inner is None:
-        message = f"{_ZIP_MEMBER} unpacks to more than {MAX_BYTES >> 20} MiB"
-        raise WeightsError(message)
-    if kind_of(inner) != "hdf5":
-        message = f"{_ZIP_MEMBER} is no HDF5 file: it starts with {inner[:16]!r}"
-        raise WeightsError(message)
-    return inner
+    for member, content in found.items():
+        if names.count(member) > 1:
+            raise WeightsError(f"the archive has two members {member}; save the model again")
+        if content is None:
+            limit = MAX_BYTES if member == _ZIP_MEMBER else MAX_CONFIG_BYTES
+            raise WeightsError(f"{member} unpacks to more than {limit >> 20} MiB")
+    if (inner := found.get(_ZIP_MEMBER)) is None:
+        from edge.kinds import identify
+
+        kind = identify(data)
+        way_out = f": {kind.name}; {kind.way_out}" if kind else ""
+        raise WeightsError(f"a zip without {_ZIP_MEMBER}, so no .keras archive{way_out}")
+    if not inner.startswith(SIGNATURE):
+        raise WeightsError(f"{_ZIP_MEMBER} is no HDF5 file: it starts with {inner[:16]!r}")
+    if not (config := found.get(_CONFIG_MEMBER)):
+        raise WeightsError(
+            f"a .keras archive without {_CONFIG_MEMBER}, so that it doesn't say what network it "
+            "is; save the model again with Keras"
+        )
+    return config + inner
 
 
-def _parse_apart(data: bytes) -> tuple[Mapping[str, object] | None, Arrays]:
-    """Have a process of its own read the HDF5 file ``data``.
+def _parse_apart(data: bytes) -> tuple[dict[str, Any], Arrays]:
+    """Have a process of its own read ``data``; return what it says beside the arrays.
 
     The HDF5 library answers some damage by a crash or a loop without end, which no exception
     handler could stop.
@@ -279,8 +326,7 @@ def _parse_apart(data: bytes) -> tuple[Mapping[str, object] | None, Arrays]:
     for spec in LAYERS:
         kernel, bias, flat = np.split(flat, np.cumsum([math.prod(spec.kernel), *spec.bias]))
         arrays[spec.name] = (kernel.reshape(spec.kernel), bias)
-    declared = answer["declared"]
-    return declared and MappingProxyType(declared), MappingProxyType(arrays)
+    return answer, MappingProxyType(arrays)
 
 
 def _declared_text(declared: Mapping[str, object]) -> str:

@@ -13,14 +13,17 @@ import re
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from itertools import groupby
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 
+from .architecture import check_architecture, takes_statistics
 from .errors import WeightsError
+from .model_config import MAX_CONFIG_BYTES, read_layers
 from .network import LAYERS, LayerSpec
 
 if TYPE_CHECKING:
@@ -28,8 +31,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from .architecture import Statistics
+    from .model_config import ConfigLayer
+    from .network import FrontLayer
+
     Arrays = Mapping[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
 
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+"""What an HDF5 file begins with (HDF5 File Format Specification, II.A)."""
 DECLARED = "lesion_edge"
 """The root attribute in which our own files say what their weights expect, as JSON."""
 
@@ -52,11 +61,26 @@ class _Found:
     def shapes(self) -> tuple[tuple[int, ...] | None, ...]:
         return tuple(dataset.shape for dataset in self.datasets)
 
+    @property
+    def is_state(self) -> bool:
+        """Whether it is a generator's or a counter's state, which no answer depends on."""
+        return all(
+            dataset.dtype.kind in "iu" and len(dataset.shape or ()) <= 1
+            for dataset in self.datasets
+        )
+
+    @property
+    def is_statistics(self) -> bool:
+        """Whether it looks like a Normalization's mean, variance and count of a picture."""
+        return self.shapes in (((), (), ()), ((1,), (1,), ()), ((3,), (3,), ()))
+
 
 def parse_stdin() -> None:
-    """Read an HDF5 file from standard input; write a line of JSON and its arrays as float32.
+    """Read weights from standard input; write a line of JSON and their arrays as float32.
 
-    The line says what the file declares, or which error it is; the arrays come in the order of
+    What comes in is the ``config.json`` of a ``.keras`` archive, if there is one, and behind it
+    an HDF5 file.  The line says what the file declares, whether it describes its model and which
+    layers scale the input, or which error it is; the arrays come in the order of
     :data:`convert.network.LAYERS`, kernel before bias.  For the process that
     :func:`read_weights` starts.
     """
@@ -72,13 +96,19 @@ def parse_stdin() -> None:
         limit_s = math.ceil(time.process_time()) + MAX_PARSE_S
         # SIGXCPU at the first, SIGKILL at the second: it has to be told from other ends.
         resource.setrlimit(resource.RLIMIT_CPU, (limit_s, limit_s + 1))
+    text, _, rest = data.partition(SIGNATURE)
     answer: dict[str, object] = {}
     arrays: Arrays = {}
     try:
-        with h5py.File(io.BytesIO(data), "r") as file:
+        with h5py.File(io.BytesIO(SIGNATURE + rest), "r") as file:
             declared = _read_declared(file)
-            arrays = _read_arrays(file)
+            _check_backend(file)
+            config = text or _read_config(file)
+            layers = None if config is None else read_layers(config)
+            front, arrays = _read_arrays(file, layers)
             answer["declared"] = declared and dict(declared)
+            answer["described"] = layers is not None
+            answer["front"] = [asdict(layer) for layer in front]
     except WeightsError as error:
         answer["error"] = str(error)
     except Exception as error:  # noqa: BLE001 - h5py answers damage with nearly every one
@@ -89,8 +119,21 @@ def parse_stdin() -> None:
     sys.stdout.buffer.flush()
 
 
-def _read_arrays(file: h5py.File) -> Arrays:
-    ordered, found = _find(file)
+def _read_arrays(
+    file: h5py.File, layers: list[ConfigLayer] | None
+) -> tuple[tuple[FrontLayer, ...], Arrays]:
+    """Return what scales the input, and the weights; ``layers`` is what the file describes."""
+    ordered, everything = _find(file)
+    wanted = sum(map(takes_statistics, layers or ()))
+    statistics, found = _part(everything, wanted)
+    front: tuple[FrontLayer, ...] = ()
+    if layers is not None:
+        front = check_architecture(layers, [_read_statistics(each) for each in statistics])
+        names = {layer.name for layer in layers}
+        stray = [each.name for each in found if "/" not in each.name and each.name not in names]
+        if ordered and stray:
+            message = f"its model has no layer {stray[0]}, whose weights it holds"
+            raise WeightsError(message)
     slots = _assign(found)
     in_place = [slots[spec.name] for spec in LAYERS]
     if ordered and in_place != found:
@@ -103,8 +146,32 @@ def _read_arrays(file: h5py.File) -> Arrays:
     arrays = {}
     for spec in LAYERS:
         kernel, bias = slots[spec.name].datasets
-        arrays[spec.name] = (finite_float32(spec, kernel[()]), finite_float32(spec, bias[()]))
-    return MappingProxyType(arrays)
+        arrays[spec.name] = (
+            finite_float32(spec, _values(kernel)),
+            finite_float32(spec, _values(bias)),
+        )
+    return front, MappingProxyType(arrays)
+
+
+def _part(everything: list[_Found], wanted: int) -> tuple[list[_Found], list[_Found]]:
+    """Return as many statistics as are wanted, and the layers whose weights are the network's."""
+    statistics: list[_Found] = []
+    found: list[_Found] = []
+    for each in everything:
+        if len(statistics) < wanted and each.is_statistics:
+            statistics.append(each)
+        elif not each.is_state:
+            found.append(each)
+    return statistics, found
+
+
+def _read_statistics(layer: _Found) -> Statistics:
+    values = []
+    for dataset in layer.datasets[:2]:
+        _check_storage(layer.name, dataset)
+        values.append(np.ravel(_values(dataset)).tolist())
+    mean, variance = values
+    return mean, variance
 
 
 def _assign(found: list[_Found]) -> dict[str, _Found]:
@@ -164,10 +231,14 @@ def _find_listed(group: h5py.Group, names: list[str]) -> Iterator[_Found]:
         if not isinstance(layer, h5py.Group):
             message = f"it lists layer {name} but doesn't hold it; the file is damaged"
             raise WeightsError(message)
-        weight_names = _names(layer, "weight_names")
-        if weight_names:
-            datasets = (_dataset(layer, weight, name) for weight in weight_names)
-            yield _Found(name, tuple(datasets))
+        # A model inside the model is listed as one layer that has the weights of all of its own.
+        inner = [
+            list(weights) for _, weights in groupby(_names(layer, "weight_names") or (), _parent)
+        ]
+        for weights in inner:
+            datasets = (_dataset(layer, weight, name) for weight in weights)
+            own = name if len(inner) == 1 else f"{name}/{_parent(weights[0])}"
+            yield _Found(own, tuple(datasets))
 
 
 def _walk(group: h5py.Group, path: str, depth: int) -> Iterator[_Found]:
@@ -192,6 +263,10 @@ def _variables(group: h5py.Group, name: str) -> list[_Found]:
         raise WeightsError(message)
     datasets = (_dataset(variables, key, name) for key in sorted(variables, key=_natural))
     return [_Found(name, tuple(datasets))]
+
+
+def _parent(weight: str) -> str:
+    return weight.rpartition("/")[0]
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
@@ -239,13 +314,34 @@ def _check_storage(layer: str, dataset: h5py.Dataset) -> None:
     if dataset.is_virtual or dataset.external:
         message = f"layer {layer} keeps its data in another file, which is never opened"
         raise WeightsError(message)
-    if dataset.dtype.kind != "f" or dataset.dtype.itemsize not in (2, 4, 8):
+    half = _is_bfloat16(dataset)
+    if dataset.dtype == np.dtype("V2") and not half:
+        message = (
+            f"layer {layer} holds 2-byte values of no type that the file names, as a legacy .h5 of "
+            "bfloat16 does; load it in Keras with float32 and save it again"
+        )
+        raise WeightsError(message)
+    if not half and (dataset.dtype.kind != "f" or dataset.dtype.itemsize not in (2, 4, 8)):
         message = f"layer {layer} holds {dataset.dtype}, not floating-point numbers"
         raise WeightsError(message)
     # A filter may unpack a few bytes to any size; Keras writes none.
     if dataset.id.get_create_plist().get_nfilters():
         message = f"layer {layer} is compressed, which Keras never does; save it again with Keras"
         raise WeightsError(message)
+
+
+def _is_bfloat16(dataset: h5py.Dataset) -> bool:
+    # HDF5 has no such type: Keras 3 writes its bytes and names it (saving_lib.H5Entry).
+    return bool(dataset.dtype == np.dtype("V2") and "dtype" in dataset.attrs) and (
+        _text(_attribute(dataset, "dtype")) == "bfloat16"
+    )
+
+
+def _values(dataset: h5py.Dataset) -> NDArray[Any]:
+    values: NDArray[Any] = dataset[()]
+    if _is_bfloat16(dataset):  # it is a float32's upper half
+        return (values.view("<u2").astype("<u4") << 16).view("<f4")
+    return values
 
 
 def finite_float32(spec: LayerSpec, values: NDArray[Any]) -> NDArray[np.float32]:
@@ -265,7 +361,7 @@ def finite_float32(spec: LayerSpec, values: NDArray[Any]) -> NDArray[np.float32]
     return array
 
 
-def _attribute(item: h5py.Group, name: str) -> Any:
+def _attribute(item: h5py.Group | h5py.Dataset, name: str) -> Any:
     # What it claims to hold is looked at before room is made for it.
     identifier = item.attrs.get_id(name)
     count = math.prod(identifier.shape or ())
@@ -289,6 +385,30 @@ def _names(group: h5py.Group, attribute: str) -> list[str] | None:
 
 def _text(value: object) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _check_backend(file: h5py.File) -> None:
+    for group in (file, _child(file, "model_weights")):
+        if not isinstance(group, h5py.Group) or "backend" not in group.attrs:
+            continue
+        # Keras 2, legacy preprocess_weights_for_loading: of all backends this one alone did so.
+        if _text(_attribute(group, "backend")).lower() == "theano":
+            message = (
+                "it was written with the Theano backend, whose convolutions have their kernels "
+                "upside down; load it with Keras 2 on TensorFlow and save it again"
+            )
+            raise WeightsError(message)
+
+
+def _read_config(file: h5py.File) -> str | bytes | None:
+    """Return the model's description, or None from a file of weights only."""
+    if "model_config" not in file.attrs:
+        return None
+    value = _attribute(file, "model_config")
+    if not isinstance(value, str | bytes) or len(value) > MAX_CONFIG_BYTES:
+        message = "its model_config is no text or too long; save the model again with Keras"
+        raise WeightsError(message)
+    return value
 
 
 def _read_declared(file: h5py.File) -> Mapping[str, object] | None:

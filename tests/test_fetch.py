@@ -399,7 +399,7 @@ def test_fault_53_a_web_page_is_an_error_with_the_address_to_fetch_by_hand(
 
 @pytest.mark.parametrize("data", [b"", b"GIF89a" + bytes(99), GOOD[:7]])
 def test_what_is_no_weights_file_is_an_error(ask: Asker, data: bytes) -> None:
-    assert "no HDF5 or .keras file" in failed(ask, URL, Fake(data))
+    assert "not with weights" in failed(ask, URL, Fake(data))
 
 
 def test_an_archive_is_taken(ask: Asker) -> None:
