@@ -5,7 +5,8 @@
 Two sources of 30 frames a second, at the default interval: one whose frames can be skipped without
 being decoded, as a V4L2 device's can (its driver's own cost isn't in it: the frames come from a
 sleeping stand-in), and an HTTP stream of JPEG frames of 1280x720 from another process on loopback,
-of which FFmpeg decodes each.  Processor time of this whole process, the first snapshot left out.
+of which the newest one's bytes are kept.  Processor time of this whole process, the first snapshot
+left out.
 """
 
 from __future__ import annotations
@@ -15,16 +16,16 @@ import itertools
 import os
 import subprocess
 import sys
+import threading
 import time
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from edge import Analyzer
 from edge.camera import Camera, Settings, SnapshotLoop
-from edge.camera.cameras import OpenCVCamera
+from edge.camera.httpcamera import HttpCamera
+from tests.mjpeg_server import MjpegServer, Stream, smooth
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -74,26 +75,10 @@ def measure(camera: Camera, seconds: float) -> float:
 
 def serve() -> None:
     """Serve JPEG frames over HTTP until killed; the port is printed first."""
-    width, height = _SIZE_WH
-    frames = []
-    for seed in range(8):
-        coarse = np.random.default_rng(seed).integers(60, 200, (45, 80, 3), dtype=np.uint8)
-        frame = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
-        frames.append(cv2.imencode(".jpg", frame)[1].tobytes())
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
-            self.end_headers()
-            for frame in itertools.cycle(frames):
-                head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(frame)}"
-                self.wfile.write(head.encode() + b"\r\n\r\n" + frame + b"\r\n")
-                time.sleep(1 / _RATE)
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    print(server.server_address[1], flush=True)
-    server.serve_forever()
+    server = MjpegServer(stream=Stream(itertools.cycle(smooth(*_SIZE_WH)), every_s=1 / _RATE))
+    server.start()
+    print(server.url(), flush=True)
+    threading.Event().wait()
 
 
 def main() -> None:
@@ -110,9 +95,9 @@ def main() -> None:
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     ) as server:  # fmt: skip
         assert server.stdout is not None
-        camera = OpenCVCamera(f"http://127.0.0.1:{int(server.stdout.readline())}/")
+        camera = HttpCamera(server.stdout.readline().strip())
         share = measure(camera, options.seconds)
-        print(f"each frame of {_SIZE_WH[0]}x{_SIZE_WH[1]} decoded: {share:.2%} of one core")
+        print(f"HTTP stream of {_SIZE_WH[0]}x{_SIZE_WH[1]}: {share:.2%} of one core")
         server.kill()
 
 

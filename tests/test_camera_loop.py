@@ -15,7 +15,7 @@ import pytest
 
 from edge import Analysis, PredictionError, Timings
 from edge.camera import CameraStuckError, Patience, Settings, Snapshot, SnapshotLoop
-from edge.camera.cameras import OpenCVCamera
+from edge.camera.opencv import OpenCVCamera
 from edge.camera.simulation import ScriptedCamera, SimulatedClock
 from edge.errors import CameraError
 

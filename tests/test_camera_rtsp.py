@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge.camera import Patience, Settings, SnapshotLoop, SystemClock
-from edge.camera.cameras import OpenCVCamera
+from edge.camera.opencv import OpenCVCamera
 from edge.camera.reader import Opened, Reader
 
 from .pictures import ROOT
@@ -122,11 +122,13 @@ class _Slow:
 
     live = False
     fixed_size = True
+    warmup = 0
 
     def __init__(self, camera: OpenCVCamera) -> None:
         self.name, self._camera, self.pause_s = camera.name, camera, 0.0
         self.open, self.close = camera.open, camera.close
         self.retrieve, self.stream_s = camera.retrieve, camera.stream_s
+        self.arrived_s = camera.arrived_s
 
     def grab(self) -> bool:
         time.sleep(self.pause_s)

@@ -21,7 +21,8 @@ import pytest
 from edge import Analysis, Timings, files
 from edge.camera import Frame, Snapshot
 from edge.camera import store as store_module
-from edge.camera.store import Store, add_comment, read_comment
+from edge.camera.store import Store
+from edge.comment import add_comment, read_comment
 from edge.errors import OutputError
 
 from .pictures import ROOT

@@ -15,7 +15,8 @@
 Research and education only, not a diagnosis.
 """
 
-from .cameras import Camera, EndOfSourceError, open_source
+from .camera import Camera, EndOfSourceError
+from .cameras import open_source
 from .clock import Clock, SystemClock
 from .frames import Frame, FrameState, look
 from .loop import Settings, SnapshotLoop

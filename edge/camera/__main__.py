@@ -12,27 +12,25 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from edge.analysis import NOTICE
-from edge.analyzer import Analyzer
 from edge.arguments import count, make_parser, share
 from edge.errors import LesionEdgeError, OutputError
 from edge.output import write_line
-from edge.terminal import quiet_native_stderr
+from edge.terminal import open_streams, quiet_native_stderr, say
 
 from .cameras import open_source
-from .check import check
-from .loop import Settings, SnapshotLoop
+from .check import check, loop_settings, open_analyzer
+from .loop import SnapshotLoop
 from .notify import Both, StatusFile, SystemdNotifier
 from .store import Store
-from .supervisor import CameraStuckError, Patience
+from .supervisor import CameraStuckError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
 
-    from .cameras import Camera
+    from .camera import Camera
     from .snapshot import Snapshot
 
-_WARMUP = 10
 _EPILOG = f"""\
 A snapshot is a line on standard output; what happens to camera and disk is told on standard error,
 once each. SIGTERM and SIGINT end it, SIGHUP opens the camera anew.
@@ -45,22 +43,23 @@ exit status: 0 ended by a signal, --count or the end of a file; 1 no camera, no 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
+    open_streams()
     options = _parse(arguments)
-    camera = open_source(
-        options.source, interval_s=options.interval, timeout_s=options.read_timeout,
-        size_wh=options.size,
-    )  # fmt: skip
     try:
+        camera = open_source(
+            options.source, interval_s=options.interval, timeout_s=options.read_timeout,
+            size_wh=options.size,
+        )  # fmt: skip
         with quiet_native_stderr():  # OpenCV and FFmpeg complain of every try
             logging.basicConfig(
                 format="edge.camera: %(message)s", level=logging.INFO, stream=sys.stderr, force=True
             )
             return check(options, camera) if options.check else _run(options, camera)
     except CameraStuckError as error:
-        print(f"edge.camera: {error}", file=sys.stderr)
+        say(f"edge.camera: {error}")
         return 3
     except LesionEdgeError as error:
-        print(f"edge.camera: {error}", file=sys.stderr)
+        say(f"edge.camera: {error}")
         return 1
     except BrokenPipeError:  # whoever read our output has enough
         return 1
@@ -69,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace, camera: Camera) -> int:
     if sys.stdout is None:
         raise OutputError("standard output is closed")
-    analyzer = Analyzer(options.model, threads=options.threads, threshold=options.threshold)
+    analyzer = open_analyzer(options)
     model = analyzer.contract.identity()
     store = None
     if options.save != "none":
@@ -77,22 +76,11 @@ def _run(options: argparse.Namespace, camera: Camera) -> int:
             options.out, policy=options.save, keep=options.keep, min_free_bytes=options.min_free,
             model=model, positive=analyzer.contract.labels[1],
         )  # fmt: skip
-    warmup = options.warmup
-    if warmup is None:
-        warmup = _WARMUP if camera.fixed_size and not os.path.isfile(options.source) else 0
     systemd = SystemdNotifier()
     status = [StatusFile(options.status_file, store)] if options.status_file else []
-    settings = Settings(
-        interval_s=options.interval,
-        count=options.count,
-        warmup=warmup,
-        max_age_s=options.max_age,
-        wait_for_camera=options.wait_for_camera,
-        patience=Patience(
-            open_s=options.read_timeout * 3, read_s=options.read_timeout, give_up_s=options.give_up
-        ),
+    loop = SnapshotLoop(
+        camera, analyzer, loop_settings(options), store=store, notifier=Both(systemd, *status)
     )
-    loop = SnapshotLoop(camera, analyzer, settings, store=store, notifier=Both(systemd, *status))
     _listen(loop)
     for number, snapshot in enumerate(loop):
         if options.json:
@@ -103,7 +91,7 @@ def _run(options: argparse.Namespace, camera: Camera) -> int:
         else:
             write_line(_text(snapshot))
             if number == 0:
-                print(NOTICE, file=sys.stderr)
+                say(NOTICE)
     systemd.stopping()
     return 0
 
@@ -141,9 +129,10 @@ def _text(snapshot: Snapshot) -> str:
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = make_parser("python -m edge.camera", __doc__, _EPILOG)
     add: Any = parser.add_argument
-    add("--source", default="0", help="a device's number or /dev/videoN, an rtsp or http(s)"
-        " address, picamera2, a video file, or a folder of pictures played as a camera"
-        " (default: 0)")  # fmt: skip
+    add("--source", default="0", help="a device's number, /dev/videoN or /dev/v4l/by-id/NAME,"
+        " which stays a USB camera's own; an rtsp or http(s) address, of a stream or of a JPEG that"
+        " is fetched anew each time; picamera2; a video file; or a folder of pictures played as a"
+        " camera (default: 0)")  # fmt: skip
     add("--interval", type=_seconds, default=10.0, metavar="SECONDS",
         help="between snapshots (default: 10)")  # fmt: skip
     add("--count", type=count, metavar="N", help="end after so many snapshots (default: never)")
@@ -157,11 +146,14 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="leave so much of the disk free: 500M, 2G (default: 200M)")  # fmt: skip
     add("--json", action="store_true", help="JSON Lines instead of text")
     add("--model", metavar="FILE", help="a .tflite file made by python -m convert")
+    add("--contract", metavar="FILE", help="the contract (JSON) of a --model that has none of its"
+        " own")  # fmt: skip
     add("--threads", type=count, metavar="N", help="cores to use (default: all, four at most)")
     add("--threshold", type=share, metavar="P", help="malignant from this probability on")
     add("--size", type=_size, metavar="WxH", help="frame size to ask the camera for")
-    add("--warmup", type=_whole, metavar="N", help="frames to discard after each opening"
-        f" (default: {_WARMUP} for a camera, 0 for files)")  # fmt: skip
+    add("--warmup", type=_whole, metavar="N", help="frames to discard after each opening, for as"
+        " long as a read may take at most (default: 10 of a camera that gives a stream, else 0)"
+    )  # fmt: skip
     add("--max-age", type=_seconds, default=2.0, metavar="SECONDS",
         help="an older frame is never analysed (default: 2)")  # fmt: skip
     add("--read-timeout", type=_seconds, default=5.0, metavar="SECONDS",
@@ -173,9 +165,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="end with status 1 if the camera is lost for so long (default: never)")  # fmt: skip
     add("--status-file", metavar="FILE", help="keep counts, camera, disk and temperature in this"
         " JSON file; best below /run")  # fmt: skip
-    add("--check", action="store_true", help="try camera, model and disk, say what is wrong and how"
-        " to mend it, and end")  # fmt: skip
-    return parser.parse_args(arguments)
+    add("--check", action="store_true", help="take three snapshots as the loop does, try model and"
+        " disk, save nothing, say what is wrong and how to mend it, and end")  # fmt: skip
+    options = parser.parse_args(arguments)
+    if options.contract and not options.model:
+        parser.error("--contract goes with --model: the default model has its own")
+    return options
 
 
 def _seconds(text: str) -> float:

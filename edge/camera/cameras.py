@@ -1,161 +1,33 @@
-"""What a camera is to the loop, and the cameras there are."""
+"""The cameras there are, by what ``--source`` says; and a folder played as one."""
 
 from __future__ import annotations
 
+import logging
 import os
-import stat
-from typing import TYPE_CHECKING, Protocol
-
-import cv2
+import re
+from typing import TYPE_CHECKING
 
 from edge.analyzer import read_picture
 from edge.errors import CameraError, PictureError
-from edge.picture import printable
-from edge.sources import expand
+from edge.files import printable
+from edge.sources import SUFFIXES, expand
+
+from .address import is_address, scheme_of, shown
+from .camera import Camera
+from .httpcamera import HttpCamera
+from .opencv import OpenCVCamera, VideoFile
+from .picamera import PiCamera
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-
-class Camera(Protocol):
-    """A source of frames.  All calls come from one thread; any of them may hang or raise."""
-
-    name: str
-    live: bool
-    """Frames come by themselves and old ones queue up: they must be grabbed all the time."""
-    fixed_size: bool
-    """All frames are of one size."""
-
-    def open(self) -> None:
-        """Open it, or raise a :class:`CameraError` that says how to mend it."""
-
-    def grab(self) -> bool:
-        """Move on to the next frame without decoding it; False if none came."""
-
-    def stream_s(self) -> float | None:
-        """Return when the frame grabbed last was captured, by the source's own clock, in seconds.
-
-        Its zero may lie anywhere.  None, unless a camera has its own way: the source doesn't
-        say, or can't fall behind.
-        """
-        return None
-
-    def retrieve(self) -> NDArray[np.uint8] | None:
-        """Decode the frame grabbed last: (height, width, 3) uint8 BGR; None if that failed."""
-
-    def close(self) -> None:
-        """Release it; harmless if it isn't open."""
-
-
-class EndOfSourceError(CameraError):
-    """A file that is played as a camera has come to its end."""
-
-
-class OpenCVCamera(Camera):
-    """A V4L2 device, or a network stream, through OpenCV.
-
-    A V4L2 frame is decoded only by :meth:`retrieve`; FFmpeg decodes each that it grabs.
-
-    Args:
-        source: ``/dev/videoN``, or an address (rtsp, http, https).
-        timeout_s: how long a network stream may take to open, or to give a frame, in seconds.
-        size_wh: width and height to ask a device for; None is its own choice.
-
-    """
-
-    live = True
-    fixed_size = True
-
-    def __init__(
-        self, source: str, *, timeout_s: float = 10.0, size_wh: tuple[int, int] | None = None
-    ) -> None:
-        self.name = printable(without_password(source))
-        self._source, self._timeout_ms, self._size_wh = source, round(timeout_s * 1e3), size_wh
-        self._capture: cv2.VideoCapture | None = None
-
-    def open(self) -> None:
-        """Open it, or raise a :class:`CameraError` that says how to mend it."""
-        if "://" in self._source:
-            limits = [
-                *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, self._timeout_ms),
-                *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, self._timeout_ms),
-            ]
-            capture = cv2.VideoCapture(self._source, cv2.CAP_FFMPEG, limits)
-            if not capture.isOpened():
-                raise CameraError(
-                    f"{self.name}: no video stream there: is the camera on, the address right?"
-                )
-        else:
-            _check_device(self._source, self.name)
-            capture = cv2.VideoCapture(self._source, cv2.CAP_V4L2)
-            if not capture.isOpened():
-                raise CameraError(
-                    f"{self.name}: in use by another program, or no camera",
-                    f"'fuser -v {self.name}' tells which program holds it",
-                )
-            if self._size_wh:
-                capture.set(cv2.CAP_PROP_FRAME_WIDTH, self._size_wh[0])
-                capture.set(cv2.CAP_PROP_FRAME_HEIGHT, self._size_wh[1])
-        self._capture = capture
-
-    def grab(self) -> bool:
-        """Move on to the next frame; False if none came."""
-        return self._capture is not None and self._capture.grab()
-
-    def stream_s(self) -> float | None:
-        """Return an RTSP frame's time; of other sources OpenCV has none that can be trusted.
-
-        For JPEG over HTTP FFmpeg makes times up, at 25 frames a second.  A device's driver keeps
-        a few buffers only, which are emptied all the time.
-        """
-        if self._capture is None or not self._source.startswith(("rtsp://", "rtsps://")):
-            return None
-        return self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3
-
-    def retrieve(self) -> NDArray[np.uint8] | None:
-        """Decode the frame grabbed last; None if that failed."""
-        if self._capture is None:
-            return None
-        good, image = self._capture.retrieve()
-        return image if good else None  # type: ignore[return-value] # OpenCV converts to uint8 BGR
-
-    def close(self) -> None:
-        """Release it."""
-        if self._capture is not None:
-            self._capture.release()
-            self._capture = None
-
-
-class VideoFile(OpenCVCamera):
-    """A video file played as a camera: each snapshot is ``step_s`` seconds after the last.
-
-    It is stepped in its own time, so that a run gives the same frames however long each took.
-    """
-
-    live = False
-
-    def __init__(self, path: str, *, step_s: float) -> None:
-        super().__init__(path)
-        self._step_s, self._first = step_s, True
-
-    def open(self) -> None:
-        """Open it at its beginning."""
-        self._capture = cv2.VideoCapture(self._source, cv2.CAP_FFMPEG)
-        if not self._capture.isOpened():
-            raise CameraError(f"{self.name}: not a video file that FFmpeg can read")
-        self._first = True
-
-    def grab(self) -> bool:
-        """Move on by a step; raise :class:`EndOfSourceError` where there is nothing more."""
-        assert self._capture is not None
-        rate = self._capture.get(cv2.CAP_PROP_FPS) or 25.0
-        frames = 1 if self._first else max(1, round(self._step_s * rate))
-        self._first = False
-        for _ in range(frames):
-            if not self._capture.grab():
-                raise EndOfSourceError(f"{self.name}: end of the file")
-        return True
+_LOG = logging.getLogger("edge.camera")
+TAKEN = (
+    "a camera's number or path (0, /dev/video0, /dev/v4l/by-id/...), an rtsp://, http:// or "
+    "https:// address, picamera2, a video file, or a folder of pictures"
+)
+"""What ``--source`` takes, in one sentence."""
 
 
 class PictureFolder(Camera):
@@ -168,12 +40,17 @@ class PictureFolder(Camera):
         self.name = printable(folder)
         self._folder, self._number = folder, -1
         self._paths: list[str] = []
+        self._told: set[str] = set()
 
     def open(self) -> None:
-        """List the folder's JPEG and PNG files."""
-        self._paths = [path for path in expand([self._folder]) if isinstance(path, str)]
+        """List the folder's pictures, as :func:`edge.sources.expand` does for all commands."""
+        found = list(expand([self._folder], tell=self._tell))
+        errors = [each for each in found if isinstance(each, PictureError)]
+        self._paths = [each for each in found if isinstance(each, str)]
         if not self._paths:
-            raise CameraError(f"{self.name}: no JPEG or PNG in this folder")
+            raise CameraError(str(errors[0]))
+        for error in errors:
+            self._tell(str(error))
 
     def grab(self) -> bool:
         """Move on to the next picture."""
@@ -181,75 +58,16 @@ class PictureFolder(Camera):
         return bool(self._paths)
 
     def retrieve(self) -> NDArray[np.uint8] | None:
-        """Decode it."""
-        try:
-            return read_picture(self._paths[self._number % len(self._paths)]).image_bgr
-        except PictureError as error:
-            raise CameraError(str(error)) from error
+        """Decode it; raise a PictureError if it is damaged."""
+        return read_picture(self._paths[self._number % len(self._paths)]).image_bgr
 
     def close(self) -> None:
         """Nothing is held open."""
 
-
-class PiCamera(Camera):
-    """A Raspberry Pi's camera, by picamera2, which Raspberry Pi OS ships (not on PyPI for all).
-
-    Written from picamera2's documented interface; not yet run on a Raspberry Pi.
-
-    Args:
-        size_wh: width and height of the frames, in pixels.
-
-    """
-
-    live = False  # libcamera's own thread keeps taking frames; each call waits for a new one
-    fixed_size = True
-
-    def __init__(self, *, size_wh: tuple[int, int] = (1280, 960)) -> None:
-        self.name = "picamera2"
-        self._size_wh = size_wh
-        self._camera: object = None
-        self._image: NDArray[np.uint8] | None = None
-
-    def open(self) -> None:
-        """Configure and start it."""
-        try:
-            from picamera2 import Picamera2
-        except ImportError as error:
-            raise CameraError(
-                f"picamera2 can't be imported ({error})",
-                "'sudo apt install python3-picamera2', and make the virtual environment with "
-                "--system-site-packages",
-            ) from error
-        try:
-            camera = Picamera2()
-            # picamera2 names formats as libcamera does: "RGB888" lies in memory as B, G, R.
-            main = {"size": self._size_wh, "format": "RGB888"}
-            camera.configure(camera.create_video_configuration(main=main))
-            camera.start()
-        except (RuntimeError, IndexError) as error:
-            raise CameraError(
-                f"no Pi camera can be used ({error})", "'rpicam-hello --list-cameras' lists them"
-            ) from error
-        self._camera = camera
-
-    def grab(self) -> bool:
-        """Wait for a frame that was captured after this call."""
-        request = self._camera.capture_request(flush=True)  # type: ignore[attr-defined]
-        try:
-            self._image = request.make_array("main")
-        finally:
-            request.release()
-        return True
-
-    def retrieve(self) -> NDArray[np.uint8] | None:
-        """Return it."""
-        return self._image
-
-    def close(self) -> None:
-        """Stop and release it."""
-        if self._camera is not None:
-            self._camera.close()  # type: ignore[attr-defined]
-            self._camera = None
+    def _tell(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            _LOG.warning("%s: %s", self.name, text)
 
 
 def open_source(
@@ -263,35 +81,45 @@ def open_source(
         timeout_s: of a network stream, in seconds.
         size_wh: width and height to ask for.
 
+    Raises:
+        CameraError: it is none of these; the message says what is taken.
+
     """
     if source == "picamera2":
         return PiCamera(size_wh=size_wh) if size_wh else PiCamera()
     if source.isdecimal():
-        source = f"/dev/video{source}"
+        source = f"/dev/video{int(source)}"
+    if is_address(source):
+        if scheme_of(source) in ("http", "https"):
+            return HttpCamera(source, timeout_s=timeout_s)
+        if scheme_of(source) in ("rtsp", "rtsps"):
+            return OpenCVCamera(source, timeout_s=timeout_s)
+        raise CameraError(f"{shown(source)}: no camera's address", f"--source takes {TAKEN}")
     if os.path.isdir(source):
         return PictureFolder(source)
     if os.path.isfile(source):
+        if source.lower().endswith(SUFFIXES):
+            raise CameraError(
+                f"{printable(source)}: a picture, not a camera",
+                "python -m edge.run takes pictures; --source takes the folder that it lies in",
+            )
         return VideoFile(source, step_s=interval_s)
-    return OpenCVCamera(source, timeout_s=timeout_s, size_wh=size_wh)
+    if source.startswith("/dev/"):
+        return OpenCVCamera(source, size_wh=size_wh)
+    raise _no_source(source)
 
 
-def without_password(source: str) -> str:
-    """Return an address without the user and password that may stand in it."""
-    scheme, found, rest = source.partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}" if found else source
-
-
-def _check_device(path: str, name: str) -> None:
-    try:
-        mode = os.stat(path).st_mode
-    except OSError as error:
-        raise CameraError(
-            f"{name}: no such camera", "is it plugged in? 'ls /dev/video*' shows those there are"
-        ) from error
-    if not stat.S_ISCHR(mode):
-        raise CameraError(f"{name}: not a camera, picture folder or video file")
-    if not os.access(path, os.R_OK | os.W_OK):
-        raise CameraError(
-            f"{name}: no permission", "'sudo usermod -aG video $USER', then log in again"
-        )
+def _no_source(source: str) -> CameraError:
+    """Say what a source that is no camera seems to be, and what is taken."""
+    # A pipeline, or an address that lacks its scheme, may hold a password.
+    name = "--source" if re.search("[@?=&!]|:.*[:/]", source) else printable(source)
+    problem = "no camera, file or folder of this name"
+    if re.search(r"\s!\s|^\w+src\b", source):
+        problem = "a GStreamer pipeline isn't taken"
+    elif re.search(r"[*?\[]|%\d*d", source) and "://" not in source:
+        problem = "a pattern isn't taken: give the folder"
+    elif re.match(r"[\w.-]+:\d+(?:/|$)|\[[0-9A-Fa-f:]+\]|\d+(?:\.\d+){3}", source):
+        problem = "an address needs its scheme: rtsp://HOST:PORT/PATH or http://HOST:PORT/PATH"
+    elif re.search("csi|pi|libcamera", source, re.IGNORECASE) and "/" not in source:
+        problem = "no camera of this name; a Raspberry Pi's own is picamera2"
+    return CameraError(f"{name}: {problem}", f"--source takes {TAKEN}")

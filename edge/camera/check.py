@@ -1,10 +1,15 @@
-"""``--check``: is there a camera that shows something, a model that works, a disk to write to?"""
+"""``--check``: the loop itself for a few snapshots, the model, and the disk to write to."""
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from edge.errors import CameraError
+from edge.analyzer import Analyzer
+from edge.errors import CameraError, LesionEdgeError
+from edge.files import printable
 from edge.findings import (
     Finding,
     check_folder,
@@ -14,53 +19,153 @@ from edge.findings import (
     print_findings,
 )
 
-from .clock import SystemClock
-from .frames import look
-from .reader import Ended, Got, Opened, Reader
+from .loop import Settings, SnapshotLoop
+from .store import LOCK, lock
+from .supervisor import Patience
 
 if TYPE_CHECKING:
     import argparse
 
-    from .cameras import Camera
+    from edge.analysis import Analysis
+    from edge.picture import Picture
+
+    from .camera import Camera
+    from .snapshot import Snapshot
+
+_SNAPSHOTS = 3
+_INTERVAL_MOST_S = 2.0
+
+
+def open_analyzer(options: argparse.Namespace) -> Analyzer:
+    """Return the analyzer that the command's options ask for."""
+    return Analyzer(
+        options.model, threads=options.threads, threshold=options.threshold,
+        contract=options.contract,
+    )  # fmt: skip
+
+
+def loop_settings(options: argparse.Namespace) -> Settings:
+    """Return the loop's settings that the command's options ask for."""
+    return Settings(
+        interval_s=options.interval,
+        count=options.count,
+        warmup=options.warmup,
+        max_age_s=options.max_age,
+        wait_for_camera=options.wait_for_camera,
+        patience=Patience(
+            open_s=options.read_timeout * 3, read_s=options.read_timeout, give_up_s=options.give_up
+        ),
+    )
 
 
 def check(options: argparse.Namespace, camera: Camera) -> int:
     """Print findings on everything a loop of these options needs; return 1 if any failed."""
     findings = [
-        check_camera(camera, warmup=options.warmup or 0, timeout_s=options.read_timeout * 3),
-        check_runtime(options.model),
-        check_model(options.model),
+        check_runtime(options.model, options.contract),
+        check_model(options.model, options.contract),
     ]
+    analyzer: Analyzer | _NoAnalyzer
+    try:
+        # A runtime that ends its process would end this one, too.
+        analyzer = _NoAnalyzer() if failed(findings) else open_analyzer(options)
+    except LesionEdgeError as error:
+        findings.append(Finding("model", "failed", str(error), "see the other findings"))
+        analyzer = _NoAnalyzer()
+    settings = loop_settings(options)
+    findings.insert(0, check_camera(camera, analyzer, settings))
     if options.save != "none":
-        findings.append(check_folder(options.out, options.min_free))
+        folder = check_folder(options.out, options.min_free)
+        findings.append(check_lock(options.out) if folder.level == "ok" else folder)
     print_findings(findings, as_json=options.json)
     return 1 if failed(findings) else 0
 
 
-def check_camera(camera: Camera, *, warmup: int, timeout_s: float) -> Finding:
-    """Open a camera and look at one frame of it."""
-    clock = SystemClock()
-    inbox = clock.mailbox()
-    reader = Reader(camera, clock, inbox, warmup=warmup)
-    reader.request()
-    until = clock.monotonic() + timeout_s
-    while (left := until - clock.monotonic()) > 0:
-        message = inbox.get(left)
-        if isinstance(message, Got):
-            reader.stop()
-            image = message.frame.image_bgr
-            state = look(image)
-            text = f"{camera.name}: {image.shape[1]}x{image.shape[0]}, the picture is {state}"
-            if state == "ok":
-                return Finding("camera", "ok", text)
-            return Finding("camera", "warning", text, "look at the lens, the light and the focus")
-        if isinstance(message, Ended):
-            return _failed(message.error or CameraError(f"{camera.name}: gives no frame"))
-        assert message is None or isinstance(message, Opened)
-    reader.stop()
-    return _failed(CameraError(f"{camera.name}: gives no frame within {timeout_s:g} s"))
+def check_camera(camera: Camera, analyzer: Analyzer | _NoAnalyzer, settings: Settings) -> Finding:
+    """Run the loop for three snapshots that nobody saves, two seconds apart at most."""
+    patience = replace(settings.patience, give_up_s=settings.patience.open_s)
+    loop = SnapshotLoop(
+        camera,
+        analyzer,
+        replace(
+            settings, interval_s=min(settings.interval_s, _INTERVAL_MOST_S), count=_SNAPSHOTS,
+            wait_for_camera=False, patience=patience,
+        ),
+    )  # fmt: skip
+    try:
+        return _found(camera.name, list(loop))
+    except CameraError as error:
+        fix = error.fix or "unplug the camera, or switch it off, and connect it again"
+        return Finding("camera", "failed", error.problem, fix)
 
 
-def _failed(error: CameraError) -> Finding:
-    fix = error.fix or "unplug the camera and plug it in again"
-    return Finding("camera", "failed", error.problem, fix)
+def check_lock(folder: str) -> Finding:
+    """Try what keeps two loops out of one folder, and leave no file there."""
+    folder = existing = os.path.abspath(folder)
+    while not os.path.isdir(existing):
+        existing = os.path.dirname(existing)
+    path = os.path.join(existing, LOCK)
+    made = not os.path.exists(path)
+    try:
+        descriptor, locked = lock(path)
+    except BlockingIOError:
+        return Finding(
+            "folder", "failed", f"{printable(folder)}: another loop writes to this folder",
+            "give each loop its own: --out DIR; or stop the other one",
+        )  # fmt: skip
+    except OSError as error:
+        return Finding(
+            "folder", "failed", f"{printable(path)}: can't be opened: {error.strerror}",
+            "choose another folder: --out DIR",
+        )  # fmt: skip
+    if made:
+        with suppress(OSError):
+            os.unlink(path)
+    os.close(descriptor)
+    if locked:
+        return Finding("folder", "ok", f"{printable(folder)}: can be written and locked")
+    return Finding(
+        "folder", "warning",
+        f"{printable(folder)}: can be written, but this file system has no locks: two loops that "
+        "write to it would not notice each other",
+        "let only one loop write to this folder",
+    )  # fmt: skip
+
+
+class _NoAnalyzer:
+    """Stands in for an analyzer that can't be had: the camera is looked at all the same."""
+
+    def analyze(self, _picture: Picture) -> Analysis:
+        """Refuse."""
+        raise LesionEdgeError("no model to analyse with")
+
+
+def _found(name: str, snapshots: list[Snapshot]) -> Finding:
+    if not snapshots:
+        return Finding("camera", "failed", f"{name}: gives no frame", "is it a camera that is on?")
+    states = [snapshot.frame_state for snapshot in snapshots]
+    good = [each for each in snapshots if each.frame_state in ("ok", "blurred")]
+    sizes = {each.frame.image_bgr.shape[1::-1] for each in snapshots if not each.frame.damage}
+    text = f"{name}: {len(states)} snapshots ({', '.join(states)})"
+    if sizes:
+        text += f" of {' and '.join(f'{width}x{height}' for width, height in sorted(sizes))}"
+    took_s = (snapshots[-1].captured_at - snapshots[0].captured_at).total_seconds()
+    if len(snapshots) > 1 and took_s > 0:
+        text += f", one every {took_s / (len(snapshots) - 1):.1f} s"
+    problems = dict.fromkeys(state for state in states if state != "ok")
+    fix = "; ".join(_FIXES[state] for state in problems) or None
+    if any(state in _UNUSABLE for state in states) and len(good) < 2:
+        return Finding("camera", "failed", text, fix)
+    return Finding("camera", "warning" if problems else "ok", text, fix)
+
+
+_UNUSABLE = ("stale", "damaged", "wrong_size")
+_FIXES = {
+    "blurred": "focus it, and clean the lens",
+    "black": "take the cap off, or give it light",
+    "saturated": "give it less light, or less exposure",
+    "stale": "the picture doesn't change or comes late: is the camera live? If it is only slow, use"
+    " a larger --interval or --max-age",
+    "damaged": "choose a smaller frame or a lower JPEG quality in the camera, or bring it nearer to"
+    " its Wi-Fi",
+    "wrong_size": "set one frame size in the camera",
+}

@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import cv2
 import numpy as np
 
+from edge.picture import find_damage
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FrameState: TypeAlias = Literal["ok", "blurred", "stale", "black", "saturated", "wrong_size"]
+FrameState: TypeAlias = Literal[
+    "ok", "blurred", "damaged", "stale", "black", "saturated", "wrong_size"
+]
 
 BLACK_BELOW = 32
 """Black if 99 of 100 pixels are darker, of 0..255.  Of 2,800 dermoscopic pictures (ISIC) this
@@ -25,6 +29,7 @@ BLURRED_BELOW = 9.0
 varies less (variance of the Laplacian: Pech-Pacheco et al., Diatom autofocusing, 2000).  One in a
 hundred of those pictures is below 11; blurred with a Gaussian of 5 pixels, all are below 8.4."""
 _SIDE = 500
+_GLARE = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +37,12 @@ class Frame:
     """One picture of a camera."""
 
     image_bgr: NDArray[np.uint8]
-    """(height, width, 3) uint8, BGR, 0..255, contiguous."""
+    """(height, width, 3) uint8, BGR, 0..255, contiguous; (0, 0, 3) if it can't be decoded."""
     captured_s: float
     """When it was captured, on the loop's monotonic clock, in seconds; never too late."""
     decode_ms: float = 0.0
+    damage: str | None = None
+    """What is damaged about it."""
 
 
 class FrameJudge:
@@ -62,6 +69,8 @@ class FrameJudge:
         A sensor's noise makes no two frames alike: one that is the same, byte for byte, as
         the one before is a frozen camera's, and stale like one that is too old.
         """
+        if frame.damage is not None:
+            return "damaged"
         if now_s - frame.captured_s > self._max_age_s:
             return "stale"
         digest = hashlib.blake2b(frame.image_bgr.data, digest_size=16).digest()
@@ -73,6 +82,27 @@ class FrameJudge:
             return "wrong_size"
         self._size = size
         return look(frame.image_bgr)
+
+
+def damage_of(image_bgr: NDArray[np.uint8]) -> str | None:
+    """Say what a decoder seems to have filled in of a frame, or None.
+
+    What it fills in is one colour: gray or green rows at the bottom, or all of the frame.  No
+    sensor gives that, but for black and glare.  A dark bar that the picture has at its top as well
+    belongs to it.
+
+    Args:
+        image_bgr: (height, width, 3) uint8, BGR, 0..255.
+
+    """
+    first, last = image_bgr[0, 0], image_bgr[-1, -1]
+    if (image_bgr[-1] != last).any():
+        return None
+    if (image_bgr[0] == last).all() and (last < BLACK_BELOW).all():
+        return None
+    if (image_bgr == first).all():
+        return None if (first >= _GLARE).all() else "all of it is one colour"
+    return next(iter(find_damage(image_bgr)), None)
 
 
 def look(image_bgr: NDArray[np.uint8]) -> Literal["ok", "blurred", "black", "saturated"]:
@@ -90,7 +120,7 @@ def look(image_bgr: NDArray[np.uint8]) -> Literal["ok", "blurred", "black", "sat
     gray = cv2.cvtColor(image_bgr, cv2.COLOR_BGR2GRAY)
     if np.percentile(gray, 99) < BLACK_BELOW:
         return "black"
-    if float((image_bgr.min(axis=2) >= 250).mean()) > SATURATED_SHARE:
+    if float((image_bgr.min(axis=2) >= _GLARE).mean()) > SATURATED_SHARE:
         return "saturated"
     if float(cv2.Laplacian(gray, cv2.CV_64F).var()) < BLURRED_BELOW:
         return "blurred"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from edge.errors import LesionEdgeError
 from edge.picture import Picture
 
-from .cameras import EndOfSourceError
+from .camera import EndOfSourceError
 from .clock import SystemClock
 from .frames import FrameJudge
 from .reader import Reader
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from edge.analysis import Analysis
 
-    from .cameras import Camera
+    from .camera import Camera
     from .clock import Clock
     from .frames import Frame
 
@@ -47,7 +47,13 @@ if TYPE_CHECKING:
 
 
 _LOG = logging.getLogger("edge.camera")
-_STALE_TO_REOPEN = 3
+_USELESS_TO_REOPEN = {
+    "damaged": "damaged frames: fewer pixels or a better connection may help",
+    "stale": "the picture doesn't change, or is too old",
+}
+"""The frames of which three in a row mean that the camera must be opened anew, and why."""
+_IN_A_ROW = 3
+_REMIND_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +64,8 @@ class Settings:
     """Between snapshots, in seconds; 0 is as fast as it goes."""
     count: int | None = None
     """How many snapshots; None is for ever."""
-    warmup: int = 0
-    """How many frames to discard after each opening."""
+    warmup: int | None = None
+    """How many frames to discard after each opening; None is the camera's own number."""
     max_age_s: float = 2.0
     """A frame older than this, in seconds, is stale and never analysed."""
     wait_for_camera: bool = False
@@ -109,7 +115,8 @@ class SnapshotLoop:
         self.counts: Counter[str] = Counter()
         """Snapshots by frame state, and ``skipped`` places of the cadence."""
         self.last_good: Snapshot | None = None
-        self._stale = 0
+        self._useless = 0
+        self._told_s = float("-inf")
 
     def stop(self) -> None:
         """End the iteration, soon; from any thread or a signal handler."""
@@ -189,13 +196,17 @@ class SnapshotLoop:
         now = self._clock.monotonic()
         self.counts["snapshots"] += 1
         self.counts[snapshot.frame_state] += 1
-        self._stale = self._stale + 1 if snapshot.frame_state == "stale" else 0
+        useless = snapshot.frame_state in _USELESS_TO_REOPEN
+        self._useless = self._useless + 1 if useless else 0
+        if snapshot.frame_state == "damaged" and now - self._told_s >= _REMIND_S:
+            self._told_s = now
+            _LOG.warning("a damaged frame, not analysed: %s", snapshot.frame.damage)
         if snapshot.frame_state == "wrong_size":
             self.supervisor.reopen(now, "the frames' size has changed")
-        elif self._stale >= _STALE_TO_REOPEN:
-            self._stale = 0
-            self.supervisor.reopen(now, "the picture doesn't change, or is too old")
-        elif snapshot.frame_state != "stale":
+        elif self._useless >= _IN_A_ROW:
+            self._useless = 0
+            self.supervisor.reopen(now, _USELESS_TO_REOPEN[snapshot.frame_state])
+        elif not useless:
             self.supervisor.good(now)
         if snapshot.analysis is not None:
             self.last_good = snapshot
@@ -212,7 +223,10 @@ class SnapshotLoop:
 
     def _make_reader(self) -> Reader:
         self._judge.forget_size()
-        return Reader(self._camera, self._clock, self._inbox, warmup=self.settings.warmup)
+        return Reader(
+            self._camera, self._clock, self._inbox,
+            warmup=self.settings.warmup, warmup_s=self.settings.patience.read_s,
+        )  # fmt: skip
 
     def _finish_cycle(self) -> None:
         if self._notifier is not None:

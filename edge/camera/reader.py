@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import cv2
+import numpy as np
 
 from edge.errors import CameraError, PictureError
 from edge.picture import check_image
 
-from .frames import Frame
+from .frames import Frame, damage_of
 
 if TYPE_CHECKING:
-    from .cameras import Camera
+    from .camera import Camera
     from .clock import Clock, Mailbox
 
 _FASTEST_S = 1 / 250
@@ -58,12 +59,23 @@ class Reader:
         camera: opened, used and closed on this reader's thread.
         clock: for the time of each frame.
         inbox: gets :class:`Opened`, :class:`Got` and, last and always, :class:`Ended`.
-        warmup: how many frames to discard first.
+        warmup: how many frames to discard first; None is the camera's own number.
+        warmup_s: the time after which no more are discarded, in seconds: a slow stream's frames
+            are far apart, and its camera has settled.
 
     """
 
-    def __init__(self, camera: Camera, clock: Clock, inbox: Mailbox, *, warmup: int) -> None:
-        self._camera, self._clock, self._inbox, self._warmup = camera, clock, inbox, warmup
+    def __init__(
+        self,
+        camera: Camera,
+        clock: Clock,
+        inbox: Mailbox,
+        *,
+        warmup: int | None,
+        warmup_s: float = 5.0,
+    ) -> None:
+        self._camera, self._clock, self._inbox = camera, clock, inbox
+        self._warmup, self._warmup_s = warmup, warmup_s
         self._requests = clock.mailbox()
         self._delay = _Delay()
         self._behind_s = 0.0
@@ -81,20 +93,28 @@ class Reader:
         error: CameraError | None = None
         try:
             self._camera.open()
-            for _ in range(self._warmup):
-                self._grab()
+            self._warm_up()
             self._inbox.put(Opened(self))
             self._serve()
         except CameraError as raised:
             error = raised
         except Exception as raised:  # noqa: BLE001 - a driver may raise anything
-            error = CameraError(f"{self._camera.name}: {type(raised).__name__}: {raised}")
+            # An address in somebody else's message may hold a password.
+            text = "" if "://" in str(raised) else f": {raised}"
+            error = CameraError(f"{self._camera.name}: {type(raised).__name__}{text}")
         finally:
             try:
                 self._camera.close()
             except (OSError, RuntimeError, cv2.error) as raised:
                 error = error or CameraError(f"{self._camera.name}: can't be closed: {raised}")
             self._inbox.put(Ended(self, error))
+
+    def _warm_up(self) -> None:
+        until = self._clock.monotonic() + self._warmup_s
+        for _ in range(self._camera.warmup if self._warmup is None else self._warmup):
+            if self._clock.monotonic() > until:
+                return
+            self._grab()
 
     def _serve(self) -> None:
         while True:
@@ -105,6 +125,10 @@ class Reader:
                 return
             started = self._clock.monotonic()
             self._grab()
+            if request is None and self._camera.arrived_s() is not None:
+                request = self._requests.get(0.0)  # asked for meanwhile, and its age is known
+            if request == "stop":
+                return
             if request == "frame":
                 self._inbox.put(Got(self, self._retrieve(started)))
             elif self._clock.monotonic() - started < _FASTEST_S:
@@ -119,15 +143,22 @@ class Reader:
 
     def _retrieve(self, captured_s: float) -> Frame:
         started = self._clock.monotonic()
+        arrived_s = self._camera.arrived_s()
+        if arrived_s is not None:  # waiting for it didn't make it older
+            captured_s = arrived_s
         captured_s = min(captured_s, started - self._behind_s)
-        image = self._camera.retrieve()
+        try:
+            image = self._camera.retrieve()
+        except PictureError as error:
+            return Frame(np.empty((0, 0, 3), np.uint8), captured_s, damage=str(error))
         if image is None:
             raise CameraError(f"{self._camera.name}: a frame can't be decoded")
         try:
             image = check_image(image)
         except PictureError as error:
             raise CameraError(f"{self._camera.name}: {error}") from error
-        return Frame(image, captured_s, (self._clock.monotonic() - started) * 1e3)
+        decode_ms = (self._clock.monotonic() - started) * 1e3
+        return Frame(image, captured_s, decode_ms, damage_of(image))
 
 
 class _Delay:

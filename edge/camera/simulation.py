@@ -17,7 +17,7 @@ import numpy as np
 
 from edge.errors import CameraError
 
-from .cameras import Camera
+from .camera import Camera
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -44,6 +44,8 @@ class Snapshot:
             line |= self.analysis.to_dict()
             if self.frame_state == "blurred":
                 line["warnings"].append("the frame is blurred")
+        if self.frame.damage is not None:
+            line["damage"] = self.frame.damage
         if self.error is not None:
             line["error"] = self.error.to_dict()
         if self.saved is not None:

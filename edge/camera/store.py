@@ -26,8 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from edge.comment import add_comment, read_comment
 from edge.drawing import encode_annotated
 from edge.errors import OutputError
-from edge.files import write_atomically
-from edge.picture import printable
+from edge.files import printable, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -229,8 +228,9 @@ class Store:
             key=lambda name: os.path.getmtime(os.path.join(self.folder, name)),
         )
         # The clock may have gone back: the last by their times need not be the last written.
+        newest = {name[9:17] for name in list(self._pictures)[-_LOGS_MENDED:]}
         days = {name[10:18] for name in logs[-_LOGS_MENDED:]}
-        days |= {name[9:17] for name in list(self._pictures)[-_LOGS_MENDED:]}
+        days |= newest & {name[10:18] for name in logs}
         whole = {name[10:18] for name in logs} - days
         logged = {day: self._mend_log(day) for day in days}
         for day in sorted({name[9:17] for name in self._pictures} - whole):

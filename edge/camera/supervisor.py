@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from edge.errors import CameraError
 
-from .cameras import EndOfSourceError
+from .camera import EndOfSourceError
 from .reader import Ended, Got, Message, Opened, Reader
 
 if TYPE_CHECKING:
@@ -141,6 +141,7 @@ class Supervisor:
             self._ready = True
         elif isinstance(message, Got):
             self._asked = False
+            self._tolerant = True  # the camera is there, whatever it shows
             return message.frame
         return None
 
@@ -150,7 +151,7 @@ class Supervisor:
             _LOG.warning(
                 "camera is back after %.0f s and %d tries", now - self._lost_at, self.attempts
             )
-        self._lost_at, self.attempts, self.reason, self._tolerant = None, 0, "", True
+        self._lost_at, self.attempts, self.reason = None, 0, ""
 
     def reopen(self, now: float, reason: str = "") -> None:
         """Close the camera and open it again; with a reason, that counts as a failure."""

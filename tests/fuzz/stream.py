@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
+
+from tests.mjpeg_server import MjpegServer, Raw
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,47 +14,24 @@ _TIMEOUT_S = 2.0
 _WAIT_S = 30.0
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    body = b""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: _Server
-
-    def do_GET(self) -> None:
-        """Send the body and close the connection."""
-        self.send_response(200)
-        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
-        self.end_headers()
-        try:
-            self.wfile.write(self.server.body)
-        except OSError:  # it has enough
-            self.close_connection = True
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
 def prepare_stream() -> Callable[[bytes], None]:
     """Return a check of what a stream of these bytes does to the camera's reader."""
     import cv2
     import numpy as np
 
-    from edge.camera.cameras import OpenCVCamera
     from edge.camera.clock import SystemClock
+    from edge.camera.httpcamera import HttpCamera
     from edge.camera.reader import Got, Opened, Reader
 
     cv2.setNumThreads(1)
-    server = _Server(("127.0.0.1", 0), _Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_port}/stream"
+    server = MjpegServer(stream=Raw())
+    server.start()
     clock = SystemClock()
 
     def check(data: bytes) -> None:
-        server.body = data
+        server.answers["stream"] = Raw([data])
         inbox, frames = clock.mailbox(), 0
-        camera = OpenCVCamera(address, timeout_s=_TIMEOUT_S)
+        camera = HttpCamera(server.url(), timeout_s=_TIMEOUT_S)
         reader = Reader(camera, clock, inbox, warmup=0)
         # All at once: a live camera is grabbed all the time, and the stream soon ends.
         for _ in range(_FRAMES):

@@ -1,0 +1,238 @@
+"""A camera that is reached by HTTP: a stream of JPEGs, or one anew for each request.
+
+The bytes of each picture pass through our hands, and so through the same checks as a file.  Of a
+stream only the newest picture's bytes are kept, and only those that are wanted are decoded.
+"""
+
+from __future__ import annotations
+
+import http.client
+import select
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from urllib import request as urllib_request
+from urllib.error import HTTPError
+
+from edge.errors import CameraError
+from edge.files import printable
+from edge.picture import decode
+
+from .address import parse, shown
+from .camera import Camera
+from .multipart import Multipart
+from .network import BasicAuth, DigestAuth, explain_failure, explain_status
+from .opencv import OpenCVCamera
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+_WARMUP = 10
+_CHUNK = 64 << 10
+_QUIET_S = 0.1
+"""A picture that nothing follows for so long is whole."""
+_DRAIN_S = 0.1
+"""The longest that one grab goes on to a newer picture, where more has come already."""
+_NEW_S = 1.0
+"""The picture that came with the opening is a frame, too, while it is no older than this."""
+_PICTURES = ("image/jpeg", "image/jpg", "image/pjpeg", "image/png")
+_UNKNOWN = ("", "application/octet-stream", "binary/octet-stream", "image/*")
+_PAGES = ("text/html", "application/xhtml+xml")
+_TEXTS = ("application/json", "application/xml")
+
+
+class HttpCamera(Camera):
+    """A camera behind an ``http://`` or ``https://`` address.
+
+    What it answers with decides: a multipart stream is drained all the time, a single picture is
+    fetched anew for each frame, anything else (MP4, FLV, HLS) is left to FFmpeg.  Proxies are not
+    used, redirects are followed to HTTP only, and the password stays with the host it was given
+    for.
+
+    Args:
+        source: the address.
+        timeout_s: how long it may take to answer, or to give a whole picture, in seconds.
+
+    """
+
+    fixed_size = True
+
+    def __init__(self, source: str, *, timeout_s: float = 10.0) -> None:
+        self.name = printable(shown(source))
+        self.live, self.warmup = True, _WARMUP
+        self._source, self._address = source, parse(source)
+        self._timeout_s = timeout_s
+        self._deadline = 0.0
+        self._response: http.client.HTTPResponse | None = None
+        self._stream: Multipart | None = None
+        self._other: OpenCVCamera | None = None
+        self._data: bytes | None = None
+        self._ahead = b""
+        self._arrived_s = 0.0
+        self._frames = 0
+
+    def open(self) -> None:
+        """Connect and look what there is; raise a :class:`CameraError` that tells it apart."""
+        self._frames = 0
+        self._fetch()
+        single = self._stream is None and self._other is None
+        self.live, self.warmup = not single, 0 if single else _WARMUP
+
+    def grab(self) -> bool:
+        """Move on to the newest picture that came; False if the stream is over."""
+        if self._other is not None:
+            return self._other.grab()
+        if self._stream is not None and self._grab_newest(self._stream):
+            return True
+        if self._stream is not None:
+            if self._frames != 1:
+                return False
+            # A stream of one part is a single picture all the same.
+            self.live, self._stream = False, None
+        # The picture that the opening gave is a frame as well, while it is new.
+        if self._frames or time.monotonic() - self._arrived_s > _NEW_S:
+            self._fetch()
+        self._frames += 1
+        return True
+
+    def arrived_s(self) -> float | None:
+        """Return when the picture began to come; with FFmpeg that isn't known."""
+        return self._arrived_s if self._other is None else None
+
+    def retrieve(self) -> NDArray[np.uint8] | None:
+        """Decode the picture as a file is decoded; raise a PictureError if it is damaged."""
+        if self._other is not None:
+            return self._other.retrieve()
+        return None if self._data is None else decode(self._data, self.name).image_bgr
+
+    def close(self) -> None:
+        """Disconnect."""
+        if self._other is not None:
+            self._other.close()
+        if self._response is not None:
+            self._response.close()
+        self._response = self._stream = self._other = self._data = None
+        self._ahead = b""
+
+    def _fetch(self) -> None:
+        """Send a request and see what it gives: a stream, a picture, or something for FFmpeg."""
+        self.close()
+        self._deadline = time.monotonic() + self._timeout_s
+        with self._explained():
+            self._response = self._connect()
+            self._arrived_s = time.monotonic()
+            kind = self._kind()
+            boundary = str(self._response.headers.get_param("boundary", ""))
+            stream = Multipart(self._read, self._is_quiet, boundary.encode("latin-1", "replace"))
+            if kind.startswith("multipart/"):
+                self._stream = stream
+                return
+            if kind in _PICTURES:
+                self._data = stream.next()
+                if self._data is None:
+                    raise CameraError(f"{self.name}: the answer holds no JPEG or PNG picture")
+                return
+        if kind in _PAGES:
+            raise CameraError(
+                f"{self.name}: a web page, not a picture",
+                "give the address of the stream or snapshot itself, such as /stream or /capture: "
+                "the camera's manual has it",
+            )
+        if kind.startswith("text/") or kind in _TEXTS:
+            raise CameraError(
+                f"{self.name}: a text, not a picture",
+                "give the address of the stream or snapshot: the camera's manual has it",
+            )
+        self._response.close()
+        self._other = OpenCVCamera(self._source, timeout_s=self._timeout_s)
+        self._other.open()
+
+    def _connect(self) -> http.client.HTTPResponse:
+        opener = urllib_request.OpenerDirector()  # not build_opener: it takes file and ftp, too
+        passwords = urllib_request.HTTPPasswordMgrWithDefaultRealm()
+        if self._address.user is not None:
+            passwords.add_password(
+                None, self._address.origin, self._address.user, self._address.password
+            )  # fmt: skip
+        for handler in (
+            urllib_request.HTTPHandler(), urllib_request.HTTPSHandler(),
+            DigestAuth(passwords), BasicAuth(passwords),
+            urllib_request.HTTPRedirectHandler(), urllib_request.HTTPErrorProcessor(),
+            urllib_request.HTTPDefaultErrorHandler(), urllib_request.UnknownHandler(),
+        ):  # fmt: skip
+            opener.add_handler(handler)
+        opener.addheaders = [("User-Agent", "lesion-edge"), ("Accept", "*/*")]
+        return opener.open(self._address.plain, timeout=self._timeout_s)  # type: ignore[no-any-return]
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn what a connection raises into an error of ours, without the text of theirs."""
+        try:
+            yield
+        except HTTPError as error:
+            moved = shown(error.url)
+            name = (
+                self.name if moved == self.name else f"{self.name}, sent on to {printable(moved)}"
+            )
+            error.close()
+            raise explain_status(
+                name, error.code, with_user=self._address.user is not None
+            ) from None
+        except CameraError as error:
+            text = str(error)
+            if text.startswith(self.name):
+                raise
+            raise CameraError(f"{self.name}: {text}") from None
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise explain_failure(self.name, self._address, error) from None
+
+    def _kind(self) -> str:
+        """Return the media type; of an answer that doesn't tell, what its first bytes say."""
+        assert self._response is not None
+        headers = self._response.headers
+        kind = headers.get_content_type() if "Content-Type" in headers else ""
+        if self._address.path.partition("?")[0].endswith(".m3u8"):
+            return "application/vnd.apple.mpegurl"
+        if kind not in _UNKNOWN:
+            return kind
+        self._ahead = self._response.read1(_CHUNK)
+        if b"\xff\xd8\xff" in self._ahead or self._ahead.lstrip().startswith(b"--"):
+            return "image/jpeg" if "Content-Length" in headers else "multipart/x-mixed-replace"
+        if b"<html" in self._ahead[:1024].lower():
+            return "text/html"
+        return kind
+
+    def _read(self) -> bytes:
+        assert self._response is not None
+        ahead, self._ahead = self._ahead, b""
+        if ahead:
+            return ahead
+        if time.monotonic() > self._deadline:
+            raise TimeoutError
+        try:
+            return self._response.read1(_CHUNK)
+        except http.client.IncompleteRead as error:  # cut off: what came is judged by its bytes
+            return error.partial
+
+    def _is_quiet(self, seconds: float = _QUIET_S) -> bool:
+        assert self._response is not None
+        if self._response.isclosed():
+            return False  # the next read tells that it is the end
+        poll = select.poll()
+        poll.register(self._response.fileno(), select.POLLIN)
+        return not poll.poll(seconds * 1e3)
+
+    def _grab_newest(self, stream: Multipart) -> bool:
+        self._deadline = time.monotonic() + self._timeout_s
+        until = time.monotonic() + _DRAIN_S
+        grabbed = False
+        with self._explained():
+            while (picture := stream.next()) is not None:
+                self._data, self._arrived_s, grabbed = picture, stream.began_s, True
+                self._frames += 1
+                if self._is_quiet(0.0) or time.monotonic() > until:
+                    break
+        return grabbed
