@@ -64,9 +64,15 @@ def growing_file(path: str, *endings: str) -> Iterator[GrowingFile]:
         raise OutputError(f"{name}: choose a name that ends in {' or '.join(endings)}")
     if os.path.lexists(path) and not os.path.isfile(path):  # a folder, a device, a broken link
         raise OutputError(f"{name}: exists and is not an ordinary file; choose another name")
+    folder = os.path.dirname(os.path.abspath(path))
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{printable(folder)}: can't be made a folder: {error.strerror}"
+        ) from error
     early: BaseException | None = None
     try:
-        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
         with replacing(path) as stream:
             file = GrowingFile(name, stream)
             try:

@@ -174,7 +174,7 @@ class HtmlReport:
             f'<p><span class="{group} chip">{_text(analysis.label)}</span></p>',
             f'<p title="{exact!r}">{of} <b>{rounded}</b></p>',
             f'<div class="{group} bar"><i style="width:{exact:.1%}"></i></div>',
-            f'<p class="small">{count or "no"} region{"" if count == 1 else "s"}</p>',
+            f'<p class="small">{count or "no"} region{"s" if count > 1 else ""}</p>',
             *(f'<p class="small"><b>Warning:</b> {_text(text)}</p>' for text in analysis.warnings),
         ]
 
@@ -195,7 +195,7 @@ def _show(thumbnail: bytes | None, link: str | None) -> str:
 def _describe_setting(name: str, value: str) -> str:
     # The style shows a hash's beginning; the pointer shows it whole, and copying takes it whole.
     extra = f' class="hash" title="{_text(value)}"' if name == "SHA-256" else ""
-    return f"<dt>{_text(name)}<dd{extra}>{_text(value)}"
+    return f"<dt>{_text(name)}</dt><dd{extra}>{_text(value)}</dd>"
 
 
 def _heading(name: str) -> str:

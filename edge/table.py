@@ -24,7 +24,7 @@ _COLUMNS = (
     "error", "model", "sha256", "total_ms",
 )  # fmt: skip
 # OWASP, "CSV Injection"; Excel takes the full-width forms for the plain ones.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001
+_FORMULA_STARTS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 @contextmanager
@@ -51,7 +51,7 @@ def csv_table(path: str, contract: Contract) -> Iterator[Add]:
     def write_row(**values: str | float) -> None:
         writer.writerow(
             {
-                key: _defused(value) if isinstance(value, str) else value
+                key: _cell(value) if isinstance(value, str) else value
                 for key, value in values.items()
             }
         )
@@ -65,15 +65,14 @@ def csv_table(path: str, contract: Contract) -> Iterator[Add]:
     def add(name: str, result: Analysis | LesionEdgeError) -> None:
         nonlocal count
         count += 1
-        path = printable(name)
         if isinstance(result, LesionEdgeError):
             write_row(
-                path=path, error_type=type(result).__name__, error=reason(name, result), **model
+                path=name, error_type=type(result).__name__, error=reason(name, result), **model
             )
             return
         largest = result.regions[0].to_dict() if result.regions else {}
         write_row(
-            path=path,
+            path=name,
             label=result.label,
             probability=result.probability,
             threshold=result.threshold,
@@ -94,5 +93,6 @@ def csv_table(path: str, contract: Contract) -> Iterator[Add]:
         yield add
 
 
-def _defused(text: str) -> str:
+def _cell(text: str) -> str:
+    text = printable(text)
     return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
