@@ -10,12 +10,15 @@ Research and education only, not a diagnosis.
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING
 
 from . import limits as _limits
 
 if _limits.is_command():
     _limits.limit_opencv()  # before anything loads OpenCV
+    # Where numpy or OpenCV can't be loaded, a command ends with a line that says what helps.
+    sys.excepthook = lambda *about: importlib.import_module(".libraries", __name__).tell(*about)
 
 if TYPE_CHECKING:
     from .analysis import Analysis, Timings

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, TypeAlias, TypeGuard, TypeVar, Union
 
 from .analysis import Analysis, Timings
 from .errors import LesionEdgeError
+from .files import printable
 from .parallel import map_ordered, side_by_side
-from .picture import Picture, check_image, decode, printable, read_bytes, within_memory
+from .picture import Picture, check_image, decode, read_bytes, within_memory
 from .runtime import Classifier, usable_cores
 from .segmentation import MIN_AREA, Region, enlarge, find_regions
 

@@ -6,9 +6,11 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from . import system
+from . import system, video
 from .arguments import make_parser
+from .errors import OutputError
 from .findings import Finding, check_folder, check_model, check_runtime, print_findings
+from .terminal import open_streams, say
 
 if TYPE_CHECKING:
     import argparse
@@ -27,11 +29,17 @@ exit status: 0 a picture can be analysed (other findings may still be warnings),
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
+    open_streams()
     options = _parse(arguments)
     findings = examine(options.model, options.folder, options.contract)
-    usable = findings[-1].level == "ok"
-    print_findings(findings, as_json=options.json)
-    return 0 if usable else 1
+    try:
+        print_findings(findings, as_json=options.json)
+    except BrokenPipeError:  # whoever read our output has enough
+        return 1
+    except OutputError as error:
+        say(f"edge.doctor: {error}")
+        return 1
+    return 0 if findings[-1].level == "ok" else 1
 
 
 def examine(
@@ -55,8 +63,8 @@ def examine(
     ]
     usable = not any(finding.level == "failed" for finding in findings)
     others = [
-        system.check_picamera2(),
         *system.check_cameras(),
+        system.check_picamera2(needed=any(camera.csi for camera in video.cameras())),
         check_folder(folder, _MIN_FREE_BYTES),
         *system.check_board(),
         system.check_clock(),

@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 from .analysis import NOTICE
 from .comment import add_comment
 from .errors import OutputError
-from .files import write_atomically
-from .picture import printable
+from .files import printable, write_atomically
 
 _RED, _WHITE, _DARK, _GRAY = (0, 0, 255), (255, 255, 255), (40, 40, 40), (190, 190, 190)
 _MIN_SIDE, _MAX_SIDE = 480, 16_000

@@ -16,6 +16,14 @@ _NAME_PART = 100
 (eCryptfs), others 255."""
 
 
+def printable(name: str | os.PathLike[str]) -> str:
+    """Return a path as one line of text: control characters and lone surrogates escaped."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in os.fspath(name)
+    )
+
+
 def read_bounded(stream: BinaryIO, max_bytes: int) -> bytes | None:
     """Return what is left in ``stream``, or None if that is more than ``max_bytes``.
 
@@ -61,7 +69,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """
     folder, name = os.path.split(os.path.abspath(path))
     # A part of the name, or a name as long as the file system allows would be too long here.
-    part = os.fsencode(name)[:_NAME_PART].decode(errors="ignore")
+    part = name.encode("ascii", "ignore").decode()[:_NAME_PART]
     temporary = os.path.join(folder, f".{part}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
     try:
         with open(temporary, "xb") as stream:

@@ -17,6 +17,10 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeAlias
 
+from .files import printable
+from .libraries import is_known, pip
+from .output import write_line
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -25,7 +29,6 @@ Level: TypeAlias = Literal["ok", "warning", "failed"]
 _TRIAL_BYTES = 64 << 10
 """What is written to try a folder: more than a file system keeps beside a file's name."""
 _PROBE_TIMEOUT_S = 120.0
-_NUMPY_CLASH = ("compiled using NumPy 1.x", "_ARRAY_API not found", "numpy.dtype size changed")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -60,19 +63,28 @@ def print_findings(
         as_json: JSON rather than text.
         stream: where to; None is standard output.
 
+    Raises:
+        BrokenPipeError: whoever read our output is gone.
+        OutputError: standard output can't be written.
+
     """
     findings = list(findings)
-    stream = stream or sys.stdout
+    lines = []
     if as_json:
         document = {"ok": not failed(findings), "findings": [asdict(each) for each in findings]}
-        print(json.dumps(document), file=stream, flush=True)
-        return
-    width = max((len(finding.check) for finding in findings), default=0)
-    for finding in findings:
-        print(f"{finding.level:<8} {finding.check:<{width}}  {finding.message}", file=stream)
-        if finding.fix:
-            print(f"{'':<8} {'':<{width}}  fix: {finding.fix}", file=stream)
-    stream.flush()
+        lines.append(json.dumps(document))
+    else:
+        width = max((len(finding.check) for finding in findings), default=0)
+        for finding in findings:
+            lines.append(
+                f"{finding.level:<8} {finding.check:<{width}}  {printable(finding.message)}"
+            )
+            if finding.fix:
+                lines.append(f"{'':<8} {'':<{width}}  fix: {printable(finding.fix)}")
+    if stream is None:
+        write_line("\n".join(lines))
+    else:
+        print("\n".join(lines), file=stream, flush=True)
 
 
 def check_model(
@@ -87,14 +99,14 @@ def check_model(
     """
     result = run_probe("from edge.probe import model; model()", *_named(path, contract))
     if "error" in result:
-        return Finding(
-            "model", "warning", f"not checked: {result['error']}", "see the other findings"
-        )
+        return Finding("model", "warning", f"not checked, see the others: {result['error']}")
     if "model_error" in result:
         return Finding(
-            "model", "failed", result["model_error"],
-            "copy the file again, or: python -m convert --out out",
-        )  # fmt: skip
+            "model",
+            "failed",
+            result["model_error"],
+            "copy the file again, or make it anew on a PC: python -m convert --out out",
+        )
     return Finding("model", "ok", result["about"])
 
 
@@ -123,9 +135,11 @@ def check_folder(folder: str | os.PathLike[str], min_free_bytes: int = 0) -> Fin
     text = f"{path}: {_size(free)} free"
     if free < min_free_bytes:
         return Finding(
-            "folder", "failed", f"{text}, fewer than the {_size(min_free_bytes)} wanted",
-            f"sudo du -xh --max-depth=2 {shlex.quote(path)} | sort -h | tail, and delete some",
-        )  # fmt: skip
+            "folder",
+            "failed",
+            f"{text}, fewer than the {_size(min_free_bytes)} wanted: delete what is large",
+            f"sudo du -xh --max-depth=2 {shlex.quote(path)} | sort -h | tail",
+        )
     return Finding("folder", "ok", f"{text}, can be written")
 
 
@@ -147,10 +161,7 @@ def check_runtime(
         return Finding("runtime", "failed", result["error"], fix)
     text = f"{result['package']} {result['version']} beside numpy {result['numpy']}"
     if "model_error" in result:
-        return Finding(
-            "runtime", "warning", f"{text} loads; not tried: {result['model_error']}",
-            "see the finding on the model",
-        )  # fmt: skip
+        return Finding("runtime", "warning", f"{text} loads; not tried: {result['model_error']}")
     return Finding("runtime", "ok", f"{text} answers")
 
 
@@ -182,17 +193,7 @@ def run_probe(code: str, *arguments: str) -> Any:
         return json.loads(result.stdout.splitlines()[-1])
     except (IndexError, ValueError):
         lines = result.stderr.strip().splitlines() or [f"exit status {result.returncode}"]
-        return {"error": next(filter(is_numpy_clash, lines), lines[-1]).strip()}
-
-
-def is_numpy_clash(text: str) -> bool:
-    """Return whether an import failed since a package was built for numpy 1 and 2 is there."""
-    return any(sign in text for sign in _NUMPY_CLASH)
-
-
-def pip(command: str) -> str:
-    """Return a pip command as one that reaches the Python that is running."""
-    return f"{shlex.quote(sys.executable)} -m {command}"
+        return {"error": next(filter(is_known, lines), lines[-1]).strip()}
 
 
 def _make(path: str, made: list[str]) -> None:
@@ -221,11 +222,14 @@ def _try_writing(folder: str) -> None:
 
 def _folder_failed(path: str, error: OSError) -> Finding:
     quoted = shlex.quote(path)
+    there = path
+    while not os.path.lexists(there):  # df and findmnt know nothing of what isn't there
+        there = os.path.dirname(there)
     fix = "choose another folder"
     if error.errno in _FULL:
-        fix = f"df -h {quoted}, and delete what is not needed there"
+        fix = f"df -h {shlex.quote(there)}"
     elif error.errno == errno.EROFS:
-        fix = f'sudo mount -o remount,rw "$(findmnt -no TARGET -T {quoted})"'
+        fix = f'sudo mount -o remount,rw "$(findmnt -no TARGET -T {shlex.quote(there)})"'
     elif error.errno in (errno.EACCES, errno.EPERM):
         fix = f'sudo mkdir -p {quoted} && sudo chown "$USER" {quoted}'
     reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror

@@ -13,9 +13,11 @@ def write_line(text: str) -> None:
 
     Raises:
         BrokenPipeError: whoever read our output is gone.
-        OutputError: it can't be written.
+        OutputError: it can't be written, or there is no standard output.
 
     """
+    if sys.stdout is None:  # print would say nothing
+        raise OutputError("standard output is closed")
     try:
         print(text, flush=True)
     except OSError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 
-from .findings import pip
+from .libraries import explain, is_known, pip
 
 
 def runtime() -> None:
@@ -19,10 +19,8 @@ def runtime() -> None:
         import cv2  # noqa: F401 - whatever is wrong with it must be told apart from the runtime
         import numpy as np
     except Exception as error:  # noqa: BLE001 - a broken package may raise anything
-        _print(
-            error=f"not tried, since numpy or OpenCV can't be imported ({_line(error)})",
-            fix=pip("pip install --force-reinstall numpy opencv-python-headless"),
-        )
+        reason, fix = explain(_line(error), "numpy opencv-python-headless")
+        _print(error=f"not tried, since numpy or OpenCV can't be imported ({reason})", fix=fix)
         return
     from .errors import LesionEdgeError, RuntimeMissingError
     from .runtime import Classifier, install_command, load_interpreter_class
@@ -30,7 +28,9 @@ def runtime() -> None:
     try:
         package = load_interpreter_class().__module__.split(".")[0]
     except RuntimeMissingError as error:
-        _print(error=_line(error), fix=pip(install_command()))
+        line = _line(error)
+        fix = explain(line, "ai-edge-litert")[1] if is_known(line) else pip(install_command())
+        _print(error=line, fix=fix)
         return
     try:
         number = version(package.replace("_", "-"))

@@ -8,6 +8,9 @@ import sys
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+import numpy  # noqa: F401, ICN001 - where it can't be loaded, cv2 prints lines to standard output
+
+# isort: split
 import cv2
 
 from .analysis import NOTICE, Analysis
@@ -16,8 +19,8 @@ from .arguments import count, make_parser, share
 from .comment import is_ours
 from .drawing import save_annotated
 from .errors import LesionEdgeError, OutputError
+from .files import printable
 from .output import write_line
-from .picture import printable
 from .sources import expand
 from .terminal import Progress, open_streams, quiet_native_stderr, say
 
@@ -102,8 +105,6 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _analyse_all(options: argparse.Namespace) -> int:
     if sys.stdout is None:
         raise OutputError("standard output is closed")
-    # A file name need not be text in any encoding; printing it must not fail.
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     # OpenCV's own threads, measured on two cores: no difference for one picture of 1022 x 767, 2 ms
     # of 25 won for one of 7 megapixels, 1 % lost for many.  With --threads 1 there may be none.
     cv2.setNumThreads(1)

@@ -15,9 +15,8 @@ import numpy as np
 
 from .contract import Contract, parse_contract
 from .errors import ModelError, PredictionError, RuntimeMissingError
-from .files import open_regular, read_bounded
-from .modelfile import MAX_CONTRACT_BYTES, unpack, unpack_beside
-from .picture import printable
+from .files import open_regular, printable, read_bounded
+from .modelfile import MAX_CONTRACT_BYTES, describe, unpack, unpack_beside
 from .preprocess import resize_into
 
 if TYPE_CHECKING:
@@ -26,6 +25,13 @@ if TYPE_CHECKING:
 MAX_MODEL_BYTES = 256 << 20
 _RUNTIMES = ("ai_edge_litert", "tflite_runtime")
 _MAX_DEFAULT_THREADS = 4
+# (scale, zero point) of an input that takes a picture's bytes as they are.  A scale of 0 is none:
+# the graph itself makes numbers of the bytes.
+_ENCODINGS = {"int8": ((1, -128),), "uint8": ((1, 0), (0, 0))}
+_CONVERT = (
+    "correct the contract, or make a model of one uint8 or int8 picture and one float32 "
+    "probability: python -m convert --weights FILE"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,24 +168,29 @@ def load_model_file(
         ModelError: missing, unreadable, too large, or not exactly as it was written.
 
     """
-    name = printable(os.path.basename(path))
-    data = _read(path, MAX_MODEL_BYTES, "the model", "; make one with: python -m convert")
+    name = printable(path)
+    data = _read(path, MAX_MODEL_BYTES, "the model")
     if contract is None:
         return unpack(data, name)
-    return data, unpack_beside(data, _read(contract, MAX_CONTRACT_BYTES, "the contract"), name)
+    contract_json = _read(contract, MAX_CONTRACT_BYTES, "the contract")
+    return data, unpack_beside(data, contract_json, name, printable(contract))
 
 
-def _read(path: str | os.PathLike[str], max_bytes: int, what: str, way_out: str = "") -> bytes:
+def _read(path: str | os.PathLike[str], max_bytes: int, what: str) -> bytes:
     try:
         with open_regular(path) as stream:
             data = read_bounded(stream, max_bytes)
     except (OSError, ValueError, MemoryError) as error:
+        from .kinds import identify_folder  # read only where a file is refused
+
         reason = getattr(error, "strerror", None) or error or "not enough memory is free"
-        message = f"{printable(path)}: {what} can't be read: {reason}{way_out}"
-        raise ModelError(message) from error
+        kind = identify_folder(path) if what == "the model" else None
+        problem = f"not {what}'s file" if kind else f"{what} can't be read: {reason}"
+        raise ModelError(f"{printable(path)}: {describe(kind, problem)}") from error
     if data is None:
-        message = f"{printable(path)}: larger than the limit of {max_bytes} bytes for {what}"
-        raise ModelError(message)
+        raise ModelError(
+            f"{printable(path)}: larger than the limit of {max_bytes} bytes for {what}"
+        )
     return data
 
 
@@ -199,7 +210,10 @@ def load_interpreter_class() -> Any:
             module = importlib.import_module(f"{package}.interpreter")
         except ImportError as error:
             if getattr(error, "name", None) not in (package, f"{package}.interpreter"):
-                problems.append(f"{package} is installed but can't be loaded ({error})")
+                from .libraries import explain  # where it loads, nothing has to be explained
+
+                reason, fix = explain(str(error), package.replace("_", "-"))
+                problems.append(f"{package} is installed but can't be loaded ({reason}): {fix}")
             continue
         if package == "tflite_runtime" and int(np.__version__.split(".")[0]) > 1:
             # It would fail at the first Interpreter, with an error that doesn't say so.
@@ -245,12 +259,14 @@ def _check_tensors(interpreter: Any, contract: Contract, name: str) -> tuple[int
     for what, expected, details in (("in", expected_in, inputs), ("out", expected_out, outputs)):
         actual = [(tuple(map(int, each["shape"])), each["dtype"].__name__) for each in details]
         if actual != expected:
-            message = f"{name}: the graph's {what}put is {actual}, its contract says {expected}"
-            raise ModelError(message)
-    scale, zero_point = inputs[0]["quantization"]
-    if contract.input.dtype == "int8" and (scale, zero_point) != (1.0, -128):
-        message = (
-            f"{name}: the graph's input has (scale, zero point) {scale, zero_point}, not (1, -128)"
+            raise ModelError(
+                f"{name}: the graph's {what}put is {actual}, its contract says {expected}; "
+                f"{_CONVERT}"
+            )
+    encoding, taken = inputs[0]["quantization"], _ENCODINGS[contract.input.dtype]
+    if encoding not in taken:
+        raise ModelError(
+            f"{name}: the graph's input has (scale, zero point) {encoding}, not {taken[0]}; "
+            f"{_CONVERT}"
         )
-        raise ModelError(message)
     return inputs[0]["index"], outputs[0]["index"]

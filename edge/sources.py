@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from .comment import is_ours
 from .errors import PictureError
-from .picture import printable
+from .files import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

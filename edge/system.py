@@ -8,10 +8,12 @@ import platform
 import shlex
 import sys
 from importlib.metadata import distributions
+from importlib.util import find_spec
 from typing import Any
 
-from . import board, findings
-from .findings import Finding, pip, run_probe
+from . import board, video
+from .findings import Finding, run_probe
+from .libraries import explain, pip
 
 _PYTHONS = ((3, 10), (3, 14))
 _OPENCV = (
@@ -20,10 +22,6 @@ _OPENCV = (
 )  # fmt: skip
 _HOT_C = 80.0
 """From here on a Raspberry Pi lowers its clock (Raspberry Pi documentation, "thermal")."""
-
-
-_NO_CAMERAS = ("bcm2835-codec", "bcm2835-isp", "pispbe", "rpi-hevc-dec", "rpivid")
-"""Video devices of a Raspberry Pi that are there without a camera: codecs and image processors."""
 
 
 def check_machine() -> Finding:
@@ -76,54 +74,71 @@ def check_opencv() -> list[Finding]:
     return found
 
 
-def check_picamera2() -> Finding | None:
-    """Import picamera2, where it is installed; it is built for the system's numpy."""
-    if "picamera2" not in _installed():
-        return None
+def check_picamera2(*, needed: bool = False) -> Finding | None:
+    """Import picamera2, where it is installed; it is built for the system's numpy.
+
+    Args:
+        needed: a camera is there that only picamera2 reads.
+
+    """
+    if "picamera2" not in _installed() and find_spec("picamera2") is None:
+        text = "this Python has no picamera2, which the CSI camera needs"
+        return Finding("picamera2", "warning", text, _picamera2_command()) if needed else None
     result = run_probe("import json, picamera2 as p; print(json.dumps(['', p.__file__]))")
     finding = _imported("picamera2", result, "picamera2")
     if finding.level == "failed" and "numpy" in finding.message:
         return Finding(
-            "picamera2", "warning",
+            "picamera2",
+            "warning",
             f"{finding.message}: the system's picamera2 is built for the system's numpy",
-            "install ours beside that: see deploy/INSTALL.md, --system-site-packages",
-        )  # fmt: skip
+            pip("pip install 'numpy<2' 'opencv-python-headless<4.12'"),
+        )
     return finding
 
 
+def _picamera2_command() -> str:
+    """Return how to get picamera2, which apt alone has, also into a virtual environment."""
+    command = "sudo apt install python3-picamera2"
+    settings = board.read(sys.prefix, "pyvenv.cfg")
+    if settings is None or "include-system-site-packages = true" in settings:
+        return command
+    sudo = "" if os.access(sys.prefix, os.W_OK) else "sudo "
+    python = os.path.join(sys.base_prefix, "bin", "python{}.{}".format(*sys.version_info))
+    return (
+        f"{command} && {sudo}{shlex.quote(python)} -m venv --system-site-packages --without-pip"
+        f" {shlex.quote(sys.prefix)}"
+    )
+
+
 def check_cameras(root: str = "/") -> list[Finding]:
-    """Look for camera devices, and whether this user may open them.
+    """Look for cameras, tell by what name each is opened, and whether this user may.
 
     Args:
         root: where ``dev`` and ``sys`` are; a test hands in its own.
 
     """
-    nodes = board.matches(root, "dev/video[0-9]*")
-    devices = [
-        os.path.relpath(node, root)
-        for node in nodes
-        if not (_video_name(root, node) or "").startswith(_NO_CAMERAS)
-    ]
-    if not devices:
-        return [
-            Finding(
-                "camera", "warning", "no camera device: needed only for a camera",
-                "connect it with the power off, then: rpicam-hello --list-cameras, or"
-                " v4l2-ctl --list-devices",
-            )
-        ]  # fmt: skip
-    refused = [
-        name for name in devices if not os.access(os.path.join(root, name), os.R_OK | os.W_OK)
-    ]
-    if not refused:
-        return [Finding("camera", "ok", f"{len(devices)} devices, all may be opened")]
-    group = _group(os.path.join(root, refused[0]))
-    return [
-        Finding(
-            "camera", "failed", f"no permission for /{refused[0]}",
-            f"sudo usermod -aG {shlex.quote(group)} {shlex.quote(_user())}, then log in again",
-        )
-    ]  # fmt: skip
+    cameras = video.cameras(root)
+    if not cameras:
+        text = "no camera device: needed only for a camera; connect one with the power off"
+        on_pi = "Raspberry Pi" in (board.name() or "")
+        see = "rpicam-hello --list-cameras" if on_pi else "lsusb"
+        return [Finding("camera", "warning", text, see)]
+    for camera in cameras:
+        path = os.path.join(root, camera.device[1:])
+        if not os.access(path, os.R_OK | os.W_OK):
+            command = f"sudo usermod -aG {shlex.quote(_group(path))} {shlex.quote(_user())}"
+            text = f"no permission for {camera.device}"
+            return [Finding("camera", "failed", text, f"{command}  # then log in again")]
+    return [Finding("camera", "ok", _source(camera)) for camera in cameras]
+
+
+def _source(camera: video.Camera) -> str:
+    text = f"{camera.device}{f' ({camera.name})' if camera.name else ''}"
+    if camera.csi:
+        return f"{text} is a CSI camera: use --source picamera2"
+    if camera.lasting:
+        return f"{text} may be opened; its number can change, --source {camera.lasting} doesn't"
+    return f"{text} may be opened: --source {camera.device}"
 
 
 def check_board(root: str = "/") -> list[Finding]:
@@ -176,31 +191,18 @@ def check_clock(root: str = "/") -> Finding | None:
         return Finding("clock", "ok", "synchronised")
     return Finding(
         "clock", "warning", "not synchronised since boot: times of results may be wrong",
-        "sudo timedatectl set-ntp true, or by hand: sudo date --set='2026-01-31 12:00'",
+        "sudo timedatectl set-ntp true",
     )  # fmt: skip
-
-
-def _video_name(root: str, node: str) -> str | None:
-    return board.read(root, f"sys/class/video4linux/{os.path.basename(node)}/name")
 
 
 def _imported(check: str, result: Any, package: str) -> Finding:
     if isinstance(result, list):
         version, path = result
         return Finding(check, "ok", f"{version}, {os.path.dirname(path)}".removeprefix(", "))
-    error = result["error"]
-    if findings.is_numpy_clash(error):
-        return Finding(
-            check, "failed", f"built for numpy 1, but numpy 2 is installed ({error})",
-            f"{pip(f'pip install --ignore-installed {package}')}; with apt's packages beside ours"
-            " see deploy/INSTALL.md",
-        )  # fmt: skip
-    if "No module named" in error:
-        return Finding(check, "failed", f"not installed: {error}", pip(f"pip install {package}"))
-    return Finding(
-        check, "failed", f"can't be imported: {error}",
-        pip(f"pip install --force-reinstall {package}"),
-    )  # fmt: skip
+    reason, fix = explain(result["error"], package)
+    if not reason.startswith(("not installed", "built for")):
+        reason = f"can't be imported: {reason}"
+    return Finding(check, "failed", reason, fix)
 
 
 def _installed() -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import time
@@ -19,7 +20,8 @@ def open_streams() -> None:
 
     A file that is opened while one of them is closed would get its number, and what native code
     or another program writes there would go into that file.  What was closed leads to nowhere.
-    ``sys.stdout`` stays None: a command without it can't give its answer, and says so.
+    ``sys.stdout`` stays None: a command without it can't give its answer, and says so.  Where it
+    is there, printing never fails for a name that is text in no encoding.
     """
     # The lowest free number is given first (POSIX, open).
     while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:
@@ -27,6 +29,8 @@ def open_streams() -> None:
     os.close(opened)
     if sys.stderr is None:
         sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115 - for as long as the process lives
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def say(text: str) -> None:

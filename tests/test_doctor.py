@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shlex
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -12,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edge import system
+from edge import findings, libraries, system
 from edge.modelfile import unpack
 
 from .conftest import run_module
-from .pictures import MODELS
+from .pictures import MODELS, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -172,13 +175,20 @@ def root() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def _device(root: Path, number: int, name: str, mode: int) -> None:
+def _device(
+    root: Path, number: int, name: str, mode: int, driver: str | None = None, index: int = 0
+) -> None:
     device = root / "dev" / f"video{number}"
-    about = root / "sys" / "class" / "video4linux" / device.name / "name"
-    for path, text in ((device, ""), (about, f"{name}\n")):
+    about = root / "sys" / "class" / "video4linux" / device.name
+    for path, text in ((device, ""), (about / "name", f"{name}\n"), (about / "index", str(index))):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     device.chmod(mode)
+    if driver:
+        drivers = root / "sys" / "bus" / "drivers" / driver
+        drivers.mkdir(parents=True, exist_ok=True)
+        (about / "device").mkdir()
+        (about / "device" / "driver").symlink_to(drivers)
 
 
 def test_no_camera_permission(root: Path) -> None:
@@ -255,3 +265,190 @@ def test_a_model_without_a_contract_is_checked_with_the_one_beside_it(tmp_path: 
     assert status == 1
     assert "--contract" in _find(document, "model")["message"]
     assert run_module("edge.doctor", "--contract", beside).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "driver"),
+    [
+        ("unicam-image", "unicam"), ("unicam-embedded", "bcm2835-unicam"),
+        ("rp1-cfe-csi2_ch0", "rp1-cfe"), ("rp1-cfe", None), ("imx219 10-0010", "unicam"),
+    ],
+)  # fmt: skip
+def test_fault_68_a_csi_camera_is_sent_to_picamera2(
+    root: Path, name: str, driver: str | None
+) -> None:
+    _device(root, 0, name, 0o600, driver)
+    (finding,) = system.check_cameras(str(root))
+    assert finding.level == "ok"
+    assert finding.message == f"/dev/video0 ({name}) is a CSI camera: use --source picamera2"
+    assert finding.fix is None
+
+
+def test_fault_68_a_csi_camera_without_picamera2_is_told_how_to_get_it() -> None:
+    assert system.check_picamera2() is None
+    finding = system.check_picamera2(needed=True)
+    assert finding is not None
+    assert finding.level == "warning"
+    assert finding.fix is not None
+    assert finding.fix.startswith("sudo apt install python3-picamera2 && ")
+    assert finding.fix.endswith(f" -m venv --system-site-packages --without-pip {sys.prefix}")
+
+
+def test_fault_68_the_command_lets_a_virtual_environment_see_the_systems_packages(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "v e"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    kept = folder / "lib" / "kept"
+    kept.write_text("")
+    code = "from edge import system; print(system._picamera2_command())"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    for expected in (True, False):  # the second time there is nothing more to do
+        python = folder / "bin" / "python"
+        result = subprocess.run(
+            [python, "-c", code], env=environment, capture_output=True, text=True, check=True
+        )
+        command = result.stdout.strip().removeprefix("sudo apt install python3-picamera2")
+        assert bool(command) is expected
+        subprocess.run(["sh", "-c", f"true {command}"], check=True)  # noqa: S607
+    assert "include-system-site-packages = true" in (folder / "pyvenv.cfg").read_text()
+    assert kept.exists()
+
+
+def test_fault_68_a_usb_camera_is_named_by_what_does_not_change(root: Path) -> None:
+    name = "HD Webcam C270: HD Webcam C270"
+    _device(root, 2, name, 0o600, "uvcvideo")
+    _device(root, 3, name, 0o600, "uvcvideo", index=1)  # its metadata
+    _device(root, 10, "mmal service 16.1", 0o600, "bcm2835-v4l2")
+    _device(root, 20, "pispbe-input", 0o600, "pispbe")
+    by_id = root / "dev" / "v4l" / "by-id"
+    by_id.mkdir(parents=True)
+    lasting = "usb-046d_HD_Webcam_C270_1234-video-index0"
+    (by_id / lasting).symlink_to("../../video2")
+    usb, legacy = system.check_cameras(str(root))
+    assert f"/dev/video2 ({name})" in usb.message
+    assert f"--source /dev/v4l/by-id/{lasting}" in usb.message
+    assert legacy.message == "/dev/video10 (mmal service 16.1) may be opened: --source /dev/video10"
+
+
+# What the loaders of glibc and CPython print, word for word, and Debian's name of what helps.
+_NO_FILE = "cannot open shared object file: No such file or directory"
+_AGAIN = "-m pip install --force-reinstall --no-cache-dir opencv-python-headless"
+_LIBC = "/lib/aarch64-linux-gnu/libc.so.6"
+_GOMP = "/lib/aarch64-linux-gnu/libgomp.so.1"
+_BROKEN = [
+    ("numpy", f"libopenblas.so.0: {_NO_FILE}", "sudo apt install libopenblas0"),
+    ("cv2", f"libGL.so.1: {_NO_FILE}", "sudo apt install libgl1"),
+    ("cv2", f"libgthread-2.0.so.0: {_NO_FILE}", "sudo apt install libglib2.0-0"),
+    ("numpy", f"libcblas.so.3: {_NO_FILE}", "sudo apt install libatlas3-base"),
+    ("cv2", f"libopenjp2.so.7: {_NO_FILE}", "sudo apt install libopenjp2-7"),
+    ("cv2", f"libjasper.so.1: {_NO_FILE}", _AGAIN),
+    ("cv2", f"{_LIBC}: version `GLIBC_2.35' not found (required by /x.so)", _AGAIN),
+    ("cv2", f"{_GOMP}: cannot allocate memory in static TLS block", f"export LD_PRELOAD={_GOMP}"),
+    ("numpy", "/us b/x.so: failed to map segment from shared object", "sudo mount -o remount,exec"),
+]
+
+
+@pytest.mark.parametrize(("package", "said", "fix"), _BROKEN)
+def test_fault_69_a_library_that_is_missing_is_one_line_with_what_helps(
+    tmp_path: Path, package: str, said: str, fix: str
+) -> None:
+    if fix.startswith("sudo apt") and shutil.which("apt-get") is None:
+        pytest.skip("no Debian")
+    text = f"\n\nIMPORTANT: PLEASE READ THIS!\n\nOriginal error was: {said}\n"
+    folder = _package(tmp_path, package, f"raise ImportError({text!r})")
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    for command in ("edge.run", "edge.camera"):
+        result = run_module(command, "x.jpg", env=environment)
+        assert result.returncode == 1
+        assert result.stderr.count("\n") == 1, result.stderr
+        assert result.stderr.startswith(f"{command}: can't start: ")
+        assert fix in result.stderr
+        assert result.stderr.endswith("python -m edge.doctor tells more\n")
+    status, document = _doctor(path=folder)
+    assert status == 1
+    check = {"numpy": "numpy", "cv2": "opencv"}[package]
+    assert fix in _find(document, check)["fix"]
+    assert fix in _find(document, "runtime")["fix"].replace("numpy opencv", "opencv")
+    assert fix in _find(document, "picture")["fix"]
+
+
+def test_fault_69_nothing_is_printed_for_results_where_numpy_cant_be_loaded(
+    tmp_path: Path,
+) -> None:
+    folder = _package(tmp_path, "numpy", "raise ImportError('libopenblas.so.0: cannot open')")
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    assert run_module("edge.run", "x.jpg", "--json", env=environment).stdout == ""
+
+
+def test_fault_69_an_error_of_our_own_keeps_its_traceback(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "edge", tmp_path / "edge")
+    (tmp_path / "edge" / "segmentation.py").write_text("import edge.gone\n")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    result = run_module("edge.run", "x.jpg", cwd=tmp_path, env=environment)
+    assert result.returncode == 1
+    assert "Traceback" in result.stderr
+    assert "edge.gone" in result.stderr
+
+
+def test_fault_69_a_runtime_whose_library_is_missing_says_which(tmp_path: Path) -> None:
+    folder = _package(
+        tmp_path, "ai_edge_litert", f"raise ImportError('libatomic.so.1: {_NO_FILE}')"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    result = run_module("edge.run", "pictures/samples", env=environment)
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1
+    for text in (result.stderr, _find(_doctor(path=folder)[1], "runtime")["fix"]):
+        assert "sudo apt install libatomic1" in text or shutil.which("apt-get") is None
+
+
+@pytest.mark.parametrize(
+    ("library", "package"),
+    [
+        ("libopenblas.so.0", "libopenblas0"), ("libgfortran.so.5", "libgfortran5"),
+        ("libquadmath.so.0", "libquadmath0"), ("libstdc++.so.6", "libstdc++6"),
+        ("libX11.so.6", "libx11-6"), ("libSM.so.6", "libsm6"), ("libtiff.so.6", "libtiff6"),
+        ("libavcodec.so.59", "libavcodec59"), ("libusb-1.0.so.0", "libusb-1.0-0"),
+        ("libImath-3_1.so.29", "libimath-3-1-29"), ("libz.so.1", "zlib1g"),
+        ("libatlas.so.3", "libatlas3-base"), ("libwebpdemux.so.2", "libwebpdemux2"),
+        ("liblapack.so.3", "liblapack3"), ("libglib-2.0.so.0", "libglib2.0-0"),
+    ],
+)  # fmt: skip
+def test_fault_69_a_library_has_its_package_in_debian(library: str, package: str) -> None:
+    """The names of packages.debian.org, suite bookworm."""
+    assert libraries.apt_package(library) == package
+
+
+def test_fault_68_every_command_that_is_offered_can_be_pasted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hostile = tmp_path / 'it\'s; a $(folder) "x"'
+    hostile.mkdir()
+    monkeypatch.setattr(sys, "executable", str(hostile / "python"))
+    found = [libraries.explain(said, package)[1] for package, said, _ in _BROKEN]
+    found += [
+        libraries.explain("A module that was compiled using NumPy 1.x cannot be run", "x")[1],
+        libraries.explain("No module named 'cv2'", "x")[1],
+        libraries.explain("anything", "x")[1],
+        libraries.pip("pip install 'numpy<2'"),
+        system._picamera2_command(),
+        findings.check_folder(hostile, 1 << 62).fix or "",
+    ]
+    with monkeypatch.context() as patch:  # Debian's own Python takes nothing from pip (PEP 668)
+        patch.setattr(sys, "prefix", sys.base_prefix)
+        patch.setattr(os.path, "exists", lambda path: path.endswith("EXTERNALLY-MANAGED"))
+        found.append(libraries.pip("pip install numpy"))
+    assert found[-1].endswith(" ~/lesion-edge && ~/lesion-edge/bin/python -m pip install numpy")
+    for number in (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT, errno.ENOTDIR):
+        gone = str(hostile / "not" / "there")
+        finding = findings._folder_failed(gone, OSError(number, os.strerror(number)))
+        found.append(finding.fix or "")
+        if number in (errno.ENOSPC, errno.EROFS):  # df and findmnt need a path that is there
+            assert f"{shlex.quote(str(hostile))}" in found[-1]
+    for command in found:
+        assert command
+        result = subprocess.run(
+            ["sh", "-n", "-c", command], capture_output=True, text=True, check=False  # noqa: S607
+        )  # fmt: skip
+        assert (result.returncode, result.stderr) == (0, ""), command
