@@ -26,6 +26,7 @@ _ENCODINGS = {
 }
 _MAX_TEXT = 200
 _LINE = f"a text of 1 to {_MAX_TEXT} printable characters"
+_MEND = "correct the contract, or make a model with one: python -m convert --weights FILE"
 _INTERPOLATIONS = ("nearest", "linear", "cubic", "area")
 
 
@@ -95,11 +96,10 @@ def parse_contract(document: Mapping[str, Any], name: str) -> Contract:
         read.integer("input.zero_point", -128, 127),
     )
     if encoding not in _ENCODINGS:
-        message = (
+        raise ModelError(
             f"{name}: its contract's input encoding (dtype, scale, zero_point) is {encoding}; "
-            f"this runtime feeds raw bytes only: {' or '.join(map(str, _ENCODINGS))}"
+            f"this runtime feeds raw bytes only: {' or '.join(map(str, _ENCODINGS))}; {_MEND}"
         )
-        raise ModelError(message)
     size_wh = (read.integer("input.width", 1, 4096), read.integer("input.height", 1, 4096))
     return Contract(
         name=read.text("name"),
@@ -127,14 +127,13 @@ class _Reader:
         value: Any = self.document
         for part in key.split("."):
             if not isinstance(value, dict) or part not in value:
-                message = f"{self.name}: its contract has no {key!r}; convert the model again"
-                raise ModelError(message)
+                raise ModelError(f"{self.name}: its contract has no {key!r}; {_MEND}")
             value = value[part]
         return value
 
     def _refuse(self, key: str, expected: str, value: object) -> ModelError:
         return ModelError(
-            f"{self.name}: its contract's {key} must be {expected}, is {shown(value)}"
+            f"{self.name}: its contract's {key} must be {expected}, is {shown(value)}; {_MEND}"
         )
 
     def equal(self, key: str, expected: object) -> None:

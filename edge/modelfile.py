@@ -16,13 +16,17 @@ import hashlib
 import json
 import struct
 import zlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import ModelError, shown
+
+if TYPE_CHECKING:
+    from .kinds import Kind
 
 MEMBER = b"model.json"
 MAX_CONTRACT_BYTES = 4 << 20
 """The largest contract that is parsed: one of 50,000 calibration pictures; ours have 8 kB."""
+_MAKE_ONE = "make one with: python -m convert"
 _DATE, _TIME = 0x0021, 0x0000  # 1980-01-01 00:00, the earliest zip can say: no clock in the file
 _LOCAL = struct.Struct("<4s5H3L2H")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
@@ -64,16 +68,19 @@ def unpack(data: bytes, name: str) -> tuple[bytes, dict[str, Any]]:
             f"{name}: the model file is damaged (its archive is not as written); copy it again"
         )
         raise ModelError(message)
-    return flatbuffer, _check(flatbuffer, contract_json, name)
+    return flatbuffer, _check(flatbuffer, _parse(contract_json, name), name)
 
 
-def unpack_beside(data: bytes, contract_json: bytes, name: str) -> dict[str, Any]:
+def unpack_beside(
+    data: bytes, contract_json: bytes, name: str, contract_name: str
+) -> dict[str, Any]:
     """Return the contract that someone gives for a TFLite file that has none of its own.
 
     Args:
         data: the whole TFLite file, its trailing bytes included.
         contract_json: the contract, of the same form as the one behind a flatbuffer.
-        name: what to call the file in an error.
+        name: what to call the TFLite file in an error.
+        contract_name: what to call the contract's file in an error.
 
     Raises:
         ModelError: no TFLite file, one that has a contract, or not the one that the contract's
@@ -84,30 +91,41 @@ def unpack_beside(data: bytes, contract_json: bytes, name: str) -> dict[str, Any
     if _find_central(data) is not None:
         message = f"{name}: this model has a contract of its own; leave --contract out"
         raise ModelError(message)
-    return _check(data, contract_json, name)
+    document = _parse(contract_json, contract_name)
+    way_out = f"copy it again, or give the contract that was made for it, not {contract_name}"
+    return _check(data, document, name, way_out)
 
 
-def _check(flatbuffer: bytes, contract_json: bytes, name: str) -> dict[str, Any]:
-    document = _parse(contract_json, name)
+def _check(
+    flatbuffer: bytes, document: dict[str, Any], name: str, way_out: str = "copy it again"
+) -> dict[str, Any]:
     recorded = document.get("flatbuffer")
     sha256 = recorded.get("sha256") if isinstance(recorded, dict) else None
     actual = hashlib.sha256(flatbuffer).hexdigest()
     if sha256 != actual:
         message = (
             f"{name}: damaged, or not the model of this contract: its flatbuffer has SHA-256 "
-            f"{actual}, the contract says {shown(sha256)}; copy it again"
+            f"{actual}, the contract says {shown(sha256)}; {way_out}"
         )
         raise ModelError(message)
     return document
 
 
 def _refuse_foreign(data: bytes, name: str) -> None:
-    if not data:
-        message = f"{name}: the model file is empty; make one with: python -m convert"
-        raise ModelError(message)
     if data[4:8] != b"TFL3":
-        message = f"{name}: not a TFLite model; make one with: python -m convert"
-        raise ModelError(message)
+        from .kinds import identify  # read only where a file is refused
+
+        raise ModelError(f"{name}: {describe(identify(data), 'not a TFLite model')}")
+
+
+def describe(kind: Kind | None, problem: str) -> str:
+    """Return what is wrong with a file that is no model file, and what to do, in one line."""
+    if kind is None:
+        return f"{problem}; {_MAKE_ONE}"
+    way_out = (
+        kind.way_out if "python -m convert" in kind.way_out else f"{kind.way_out}; or {_MAKE_ONE}"
+    )
+    return f"{kind.name}, {problem}; {way_out}"
 
 
 def _find_central(data: bytes) -> tuple[Any, ...] | None:
@@ -128,7 +146,7 @@ def _split(data: bytes, name: str) -> tuple[bytes, bytes]:
     if central is None:
         message = (
             f"{name}: a TFLite model without a contract behind it, or cut short; copy it again, "
-            "make one with: python -m convert, or give its contract with --contract"
+            f"{_MAKE_ONE}, or give its contract with --contract"
         )
         raise ModelError(message)
     size, offset = central[9], central[-1]
@@ -138,14 +156,18 @@ def _split(data: bytes, name: str) -> tuple[bytes, bytes]:
 
 def _parse(contract_json: bytes, name: str) -> dict[str, Any]:
     if len(contract_json) > MAX_CONTRACT_BYTES:
-        message = f"{name}: its contract is larger than the limit of {MAX_CONTRACT_BYTES} bytes"
-        raise ModelError(message)
+        raise ModelError(
+            f"{name}: its contract is larger than the limit of {MAX_CONTRACT_BYTES} bytes"
+        )
     try:
         document = json.loads(contract_json)
     except (ValueError, RecursionError) as error:
-        message = f"{name}: its contract is not JSON ({error}); make one with: python -m convert"
-        raise ModelError(message) from error
+        from .kinds import identify
+
+        # A JSON file that is cut would still be named one.
+        kind = None if contract_json.lstrip()[:1] in (b"{", b"[") else identify(contract_json)
+        problem = "not JSON, as a contract has to be" + ("" if kind else f" ({error})")
+        raise ModelError(f"{name}: {describe(kind, problem)}") from error
     if not isinstance(document, dict):
-        message = f"{name}: its contract is not a JSON object; make one with: python -m convert"
-        raise ModelError(message)
+        raise ModelError(f"{name}: {describe(None, 'not a JSON object, as a contract has to be')}")
     return document
