@@ -1,6 +1,7 @@
 # Everything here makes its own virtual environment; a machine needs only Python and make.
 #   make demo    analyse sample pictures with the model in the project
-#   make test    lint, types, tests (what CI runs)
+#   make check   lint and types
+#   make test    the same, and tests (what CI runs)
 #   make models  rebuild every model file from models/model.h5
 #   make bench   latency of each step on this machine
 #   make fuzz    mutated files against every reader, until interrupted (ARGS="--count 1000")
@@ -16,6 +17,9 @@ OLD_PYTHON ?= $(firstword $(foreach p,python3.11 python3.10 $(PYTHON),$(shell $(
 # For the packages that build the package, too, so that next year's build gets what was tested.
 export PIP_CONSTRAINT = $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# What a person has set for other work would send the packages elsewhere, or refuse them.
+unexport PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT PIP_REQUIRE_HASHES PIP_NO_BINARY PIP_ONLY_BINARY
+unexport PIP_NO_DEPS PIP_REQUIRE_VIRTUALENV PIP_REQUIREMENT PYTHONHOME PYTHONPATH
 INSTALL = -m pip install --quiet --editable
 
 .PHONY: demo test test-pi wheelhouse check models bench fuzz clean
@@ -24,10 +28,12 @@ demo: .venv-demo/made
 	.venv-demo/bin/python -m edge.run pictures/samples --save out/demo
 	@echo "annotated pictures: $(CURDIR)/out/demo"
 
-test: .venv/made $(if $(OLD_PYTHON),.venv-tflite-runtime/made)
+check: .venv/made
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+
+test: check $(if $(OLD_PYTHON),.venv-tflite-runtime/made)
 	.venv/bin/pytest
 
 test-pi: .venv/made

@@ -2,16 +2,25 @@
 # Installs lesion-edge from this folder, without a network: sh install.sh [FOLDER]
 set -eu
 
-here=$(cd "$(dirname "$0")" && pwd)
-target=${1:-$HOME/lesion-edge}
-python=${PYTHON:-python3}
-
 stop() {
     echo "install.sh: $*" >&2
     exit 1
 }
 
-command -v "$python" >/dev/null || stop "no $python; on Debian: sudo apt install python3"
+python=${PYTHON:-python3}
+# What the shell has for pip (PIP_USER, PIP_TARGET, PIP_REQUIRE_HASHES, ...) and for another Python
+# would send the packages elsewhere, or refuse them; CDPATH makes cd print.
+for name in CDPATH $(env | sed -nE 's/^((PIP_|PYTHON)[A-Za-z0-9_]*)=.*/\1/p'); do
+    unset "$name"
+done
+export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_CONFIG_FILE=/dev/null
+
+here=$(cd -- "$(dirname -- "$0")" && pwd)
+[ $# -gt 0 ] || [ -n "${HOME:-}" ] || stop "HOME isn't set; name a folder: sh install.sh FOLDER"
+target=${1:-$HOME/lesion-edge}
+case $target in -*) stop "no such option: $target; name a folder: sh install.sh FOLDER" ;; esac
+
+command -v -- "$python" >/dev/null || stop "no $python; on Debian: sudo apt install python3"
 about=$("$python" -c 'import platform, sys
 print(platform.machine(), "%d.%d" % sys.version_info[:2], 64 if sys.maxsize > 2**32 else 32)')
 [ "$about" = "@MACHINE@ @PYTHON@ 64" ] || stop "these wheels are for @MACHINE@, 64-bit Python" \
@@ -22,8 +31,6 @@ print(platform.machine(), "%d.%d" % sys.version_info[:2], 64 if sys.maxsize > 2*
 
 # Pip comes along, as Debian's Python can't give a venv one without the package python3-venv.
 "$python" -m venv --clear --without-pip "$target"
-unset PIP_FIND_LINKS PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_CONSTRAINT
-export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONFIG_FILE=/dev/null
 target=$(cd "$target" && pwd)
 pip=$(echo "$here"/wheels/pip-*.whl)
 "$target/bin/python" "$pip/pip" install --quiet --no-index --find-links "$here/wheels" pip lesion-edge

@@ -28,6 +28,12 @@ ROOT = Path(__file__).resolve().parent.parent
 _PIP = "pip==25.3"
 """Comes along, since Debian's Python has no pip of its own without python3-venv."""
 _PICTURE = ROOT / "pictures" / "samples" / "malignant" / "ISIC_0000013.jpg"
+_NETWORK = (
+    *("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_NO_INDEX", "PIP_FIND_LINKS", "PIP_CONFIG_FILE"),
+    *("PIP_TRUSTED_HOST", "PIP_CERT", "PIP_CLIENT_CERT", "PIP_PROXY", "PIP_KEYRING_PROVIDER"),
+    *("PIP_TIMEOUT", "PIP_DEFAULT_TIMEOUT", "PIP_RETRIES", "PIP_CACHE_DIR", "PIP_NO_CACHE_DIR"),
+)
+"""Settings of pip that say how packages are reached from here: these alone are kept."""
 _EPILOG = f"""\
 devices: {", ".join(DEVICES)}
 Any other: --machine, --python and --glibc, as `uname -m`, `python3 --version` and
@@ -158,8 +164,13 @@ def pip(*arguments: str) -> None:
         OutputError: with what pip said.
 
     """
-    # A constraint on the whole process would be one on the build, too, for another Python.
-    environment = {name: value for name, value in os.environ.items() if name != "PIP_CONSTRAINT"}
+    # A constraint on the whole process would be one on the build, too, for another Python; and
+    # what a person has set for other work (PIP_REQUIRE_HASHES, PIP_NO_BINARY) would refuse ours.
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("PIP_") or name in _NETWORK
+    }
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments]
     result = subprocess.run(
         command, env=environment, capture_output=True, text=True, check=False, cwd=ROOT

@@ -176,7 +176,7 @@ def root() -> Iterator[Path]:
 
 
 def _device(
-    root: Path, number: int, name: str, mode: int, driver: str | None = None, index: int = 0
+    root: Path, number: int, name: str, mode: int, *, driver: str | None = None, index: int = 0
 ) -> None:
     device = root / "dev" / f"video{number}"
     about = root / "sys" / "class" / "video4linux" / device.name
@@ -277,7 +277,7 @@ def test_a_model_without_a_contract_is_checked_with_the_one_beside_it(tmp_path: 
 def test_fault_68_a_csi_camera_is_sent_to_picamera2(
     root: Path, name: str, driver: str | None
 ) -> None:
-    _device(root, 0, name, 0o600, driver)
+    _device(root, 0, name, 0o600, driver=driver)
     (finding,) = system.check_cameras(str(root))
     assert finding.level == "ok"
     assert finding.message == f"/dev/video0 ({name}) is a CSI camera: use --source picamera2"
@@ -317,10 +317,10 @@ def test_fault_68_the_command_lets_a_virtual_environment_see_the_systems_package
 
 def test_fault_68_a_usb_camera_is_named_by_what_does_not_change(root: Path) -> None:
     name = "HD Webcam C270: HD Webcam C270"
-    _device(root, 2, name, 0o600, "uvcvideo")
-    _device(root, 3, name, 0o600, "uvcvideo", index=1)  # its metadata
-    _device(root, 10, "mmal service 16.1", 0o600, "bcm2835-v4l2")
-    _device(root, 20, "pispbe-input", 0o600, "pispbe")
+    _device(root, 2, name, 0o600, driver="uvcvideo")
+    _device(root, 3, name, 0o600, driver="uvcvideo", index=1)  # its metadata
+    _device(root, 10, "mmal service 16.1", 0o600, driver="bcm2835-v4l2")
+    _device(root, 20, "pispbe-input", 0o600, driver="pispbe")
     by_id = root / "dev" / "v4l" / "by-id"
     by_id.mkdir(parents=True)
     lasting = "usb-046d_HD_Webcam_C270_1234-video-index0"

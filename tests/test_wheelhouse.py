@@ -82,17 +82,20 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _install(folder: Path, target: Path) -> subprocess.CompletedProcess[str]:
-    command: list[str | Path] = ["sh", folder / "install.sh", target]
+def _install(
+    folder: Path, *arguments: str | Path, cwd: Path | str = "/", **more: str
+) -> subprocess.CompletedProcess[str]:
+    command: list[str | Path] = ["sh", folder / "install.sh", *arguments]
     no_network = ["unshare", "--map-root-user", "--net"]
     if (
         shutil.which("unshare")
         and not subprocess.run([*no_network, "true"], check=False).returncode
     ):
         command = [*no_network, *command]
-    environment = {**os.environ, "PYTHON": sys.executable}
+    environment = {**os.environ, "PYTHON": sys.executable, **more}
+    environment = {name: value for name, value in environment.items() if value != "unset"}
     return subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=False, cwd="/"
+        command, env=environment, capture_output=True, text=True, check=False, cwd=cwd
     )
 
 
@@ -140,3 +143,58 @@ def test_a_folder_of_the_users_is_not_written_over(made: Path, tmp_path: Path) -
     assert result.returncode == 1
     assert "is there already" in result.stderr
     assert (tmp_path / "mine").read_text() == "kept"
+
+
+def test_fault_70_settings_of_pip_and_python_for_other_work_dont_reach_the_installation(
+    made: Path, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    config = tmp_path / "pip.conf"
+    config.write_text("[install]\nuser = true\nrequire-hashes = true\n")
+    (tmp_path / "numpy").mkdir()
+    (tmp_path / "numpy" / "__init__.py").write_text("raise ImportError('of another Python')")
+    result = _install(
+        made, "device", cwd=tmp_path,
+        HOME="unset", PIP_USER="1", PIP_TARGET=str(elsewhere), PIP_PREFIX=str(elsewhere),
+        PIP_ROOT=str(elsewhere), PIP_REQUIRE_HASHES="1", PIP_NO_BINARY=":all:", PIP_NO_DEPS="1",
+        PIP_REQUIRE_VIRTUALENV="1", PIP_CONFIG_FILE=str(config), PIP_CONSTRAINT="/nowhere",
+        PIP_INDEX_URL="http://127.0.0.1:9/", PIP_DRY_RUN="1", PIP_REPORT=str(elsewhere),
+        PIP_LOG="/nowhere/log", PIP_SRC="line\nPIP_LINE=x", PYTHONPATH=str(tmp_path),
+        PYTHONHOME="/nowhere", PYTHONUSERBASE=str(elsewhere), PYTHONNOUSERSITE="",
+        PYTHONWARNINGS="error", TMPDIR="nowhere", CDPATH="/:.", LC_ALL="C",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert "picture.jpg: malignant, p=0.3" in result.stdout
+    assert f"installed; use it with: {tmp_path}/device/bin/python" in result.stdout
+    assert not elsewhere.exists()
+
+
+def test_fault_70_without_a_home_the_script_asks_for_a_folder(made: Path) -> None:
+    result = _install(made, HOME="unset")
+    assert result.returncode == 1
+    assert result.stderr == "install.sh: HOME isn't set; name a folder: sh install.sh FOLDER\n"
+
+
+def test_fault_70_an_option_is_no_folder(made: Path, tmp_path: Path) -> None:
+    result = _install(made, "--help", cwd=tmp_path)
+    assert result.returncode == 1
+    assert "name a folder: sh install.sh FOLDER" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_fault_70_settings_for_other_work_dont_reach_the_collection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("PIP_REQUIRE_HASHES", "PIP_USER", "PIP_REQUIRE_VIRTUALENV", "PIP_CONSTRAINT"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("PIP_TIMEOUT", "7")
+    seen: list[dict[str, str]] = []
+
+    def run(command: list[str], *, env: dict[str, str], **_: object) -> object:
+        seen.append(env)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    wheelhouse.pip("download")
+    assert {name for name in seen[0] if name.startswith("PIP_")} >= {"PIP_TIMEOUT"}
+    assert not any(name in seen[0] for name in ("PIP_REQUIRE_HASHES", "PIP_USER", "PIP_CONSTRAINT"))
