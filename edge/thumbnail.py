@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import cv2
+import numpy as np
 
 from .picture import within_memory
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from .analysis import Analysis
@@ -53,7 +53,7 @@ def _shrink(image_bgr: NDArray[np.uint8]) -> cv2.typing.MatLike:
     height, width = image_bgr.shape[:2]
     share = _LONGER_SIDE / max(height, width)
     if share >= 1:
-        return image_bgr.copy()
+        return np.array(image_bgr)
     size_wh = [max(1, round(side * share)) for side in (width, height)]
     double: cv2.typing.MatLike = image_bgr
     if share < 0.5:

@@ -85,13 +85,13 @@ def test_the_bytes_are_as_excel_and_rfc_4180_want_them(contract: Contract, tmp_p
     assert data.count(b"\r\n") == data.count(b"\n") == 3
 
 
-@given(
-    st.text(
-        st.characters(codec=None) | st.sampled_from("=+-@\t\r\n\",;'\ud800\u202e\uff1d"), min_size=1
-    )
-)
-def test_no_text_is_taken_for_a_formula_or_another_cell(contract: Contract, text: str) -> None:
+@pytest.mark.parametrize("start", ["", *"=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"])
+@given(text=st.text(st.sampled_from("=+-@\t\r\n\",;'\ud800\u202e") | st.characters(codec=None)))
+def test_no_text_is_taken_for_a_formula_or_another_cell(
+    contract: Contract, start: str, text: str
+) -> None:
     """OWASP's list of starts; the text is there, escaped as everywhere else."""
+    text = start + text
     with tempfile.TemporaryDirectory() as folder:
         (answered, failed) = write(
             Path(folder) / "t.csv",
@@ -102,7 +102,6 @@ def test_no_text_is_taken_for_a_formula_or_another_cell(contract: Contract, text
     for cell in (answered["path"], answered["warnings"], failed["error"]):
         assert cell[:1] not in set("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
         assert cell in (printable(text), "'" + printable(text))
-        assert cell.startswith("'") or not printable(text).startswith(("=", "+", "-", "@"))
     assert answered["label"] == "malignant"
 
 
