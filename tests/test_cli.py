@@ -20,6 +20,8 @@ from .conftest import run_module
 from .notebook import imread
 from .pictures import MODELS, ROOT, SAMPLES
 
+EMPTY = "an empty file, not a JPEG or PNG picture; copy it again, or fetch it again"
+
 
 def lines(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
@@ -75,14 +77,14 @@ def test_fault_01_a_picture_that_fails_has_its_error_and_the_rest_still_run(tmp_
     first, second, third = lines(result.stdout)
     assert first == {
         "image": str(empty),
-        "error": {"type": "PictureError", "message": f"{empty}: empty"},
+        "error": {"type": "PictureError", "message": f"{empty}: {EMPTY}"},
     }
     assert second["image"] == "nowhere.jpg"
     assert second["error"]["type"] == "PictureError"
     assert 0 <= third["probability"] <= 1
     text = run_module("edge.run", empty, SAMPLES[0])
     assert text.returncode == 1
-    assert f"edge.run: {empty}: empty" in text.stderr
+    assert f"edge.run: {empty}: {EMPTY}" in text.stderr
     assert len(text.stdout.splitlines()) == 1
 
 
@@ -291,3 +293,87 @@ def test_fault_48_an_interrupt_ends_it_with_130_and_no_traceback(tmp_path: Path)
             for line in rest.splitlines():
                 json.loads(line)  # whole lines only
     assert [path for path in out.iterdir() if path.suffix != ".jpg"] == [], "none half written"
+
+
+def _in_shell(line: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a line of sh, in which ``$0`` is Python and ``$1`` the first argument."""
+    command = ["sh", "-c", line, sys.executable, *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("streams", ["2>&-", "<&- 2>&-", "2>/dev/full", "<&- 2>/dev/full"])
+@pytest.mark.parametrize("options", ["", "--json"])
+def test_fault_70_answers_come_whatever_is_with_standard_error(streams: str, options: str) -> None:
+    """An error, the notice and a library's own complaints have nowhere to go; answers have."""
+    line = f'exec "$0" -m edge.run "$1" nowhere.jpg "$1" {options} {streams}'
+    result = _in_shell(line, SAMPLES[0])
+    assert result.returncode == 1  # of nowhere.jpg
+    answers = [line for line in result.stdout.splitlines() if "nowhere" not in line]
+    assert len(answers) == 2
+    assert all("benign" in line or "malignant" in line for line in answers)
+    if options:
+        assert len(lines(result.stdout)) == 3
+    else:
+        assert len(result.stdout.splitlines()) == 2
+
+
+def test_fault_70_nothing_is_written_into_a_file_that_got_a_closed_streams_number(
+    tmp_path: Path,
+) -> None:
+    """Native code writes to descriptor 2, whatever that is."""
+    code = (
+        "import os, sys; from edge.terminal import open_streams; open_streams();"
+        "file = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT); os.write(2, b'a warning')"
+    )
+    result = _in_shell('"$0" -c "$1" "$2" <&- >&- 2>&-', code, tmp_path / "result")
+    assert result.returncode == 0
+    assert (tmp_path / "result").read_bytes() == b""
+
+
+@pytest.mark.parametrize("command", ["edge.run", "edge.doctor", "edge.camera --check --source 99"])
+@pytest.mark.parametrize("streams", [">&-", ">&- <&-", ">/dev/full"])
+def test_fault_70_a_standard_output_that_takes_nothing_is_one_line_and_exit_1(
+    command: str, streams: str
+) -> None:
+    source = SAMPLES[0] if command == "edge.run" else "--json"
+    result = _in_shell(f'exec "$0" -m {command} "$1" {streams}', source)
+    assert result.returncode == 1
+    why = "can't be written: No space left on device" if "full" in streams else "is closed"
+    assert result.stderr == f"{command.split(maxsplit=1)[0]}: standard output {why}\n"
+
+
+def test_fault_70_all_closed_is_an_error_without_a_word() -> None:
+    for command in ("edge.run pictures/samples", "edge.doctor", "edge.camera --check --source 99"):
+        assert _in_shell(f'exec "$0" -m {command} <&- >&- 2>&-').returncode == 1
+
+
+def test_fault_70_a_closed_standard_input_is_the_pictures_error() -> None:
+    result = _in_shell('exec "$0" -m edge.run - "$1" --json <&-', SAMPLES[0])
+    assert result.returncode == 1
+    first, second = lines(result.stdout)
+    assert first["image"] == "-"
+    assert first["error"]["message"] == "-: standard input is closed"
+    assert "label" in second
+
+
+@pytest.mark.parametrize(
+    "surroundings",
+    [
+        {"LC_ALL": "C"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        {"PYTHONIOENCODING": "ascii:strict"}, {"PYTHONWARNINGS": "error"},
+        {"TMPDIR": "nowhere", "HOME": "/nowhere"}, {"PYTHONDONTWRITEBYTECODE": "1", "PATH": ""},
+    ],
+)  # fmt: skip
+def test_fault_70_the_surroundings_change_no_answer(
+    tmp_path: Path, surroundings: dict[str, str]
+) -> None:
+    name = "naïve 痣.jpg"
+    (tmp_path / name).write_bytes(SAMPLES[0].read_bytes())
+    result = run_module(
+        "edge.run", ".", "--save", "out", "--json", cwd=tmp_path, env=environment(**surroundings)
+    )
+    assert result.returncode == 0, result.stderr
+    (line,) = lines(result.stdout)
+    assert os.listdir(tmp_path / "out") == ["naïve 痣_annotated.jpg"]
+    (expected,) = lines(run_module("edge.run", SAMPLES[0], "--json").stdout)
+    assert line["probability"] == expected["probability"]

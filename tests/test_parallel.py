@@ -257,3 +257,18 @@ def test_an_error_of_the_callers_own_ends_it(analyzers: dict[int, Analyzer]) -> 
     with pytest.raises(RuntimeError, match="the caller's"):
         list(analyzers[2].analyze_many(SAMPLES, then=then))
     assert edge_threads() == []
+
+
+def test_fault_65_an_error_carries_the_path_of_its_source(int8_analyzer: Analyzer) -> None:
+    """As it was given, not as the message shows it."""
+    path = "no: where\n.jpg"
+    ((_, result),) = int8_analyzer.analyze_many([path])
+    assert isinstance(result, PictureError)
+    assert result.path == path
+    with pytest.raises(PictureError) as caught:
+        int8_analyzer.analyze(Path(path))
+    assert caught.value.path == path
+    with pytest.raises(PictureError) as caught:
+        int8_analyzer.analyze(np.zeros((3, 3), np.uint8))
+    assert caught.value.path is None
+    assert set(result.to_dict()) == {"type", "message"}
