@@ -91,14 +91,14 @@ def _convert(options: argparse.Namespace) -> int:
     failed = [f"{row.variant}: {over}" for row in outcome.rows for over in row.over]
     if not failed:
         _write(options.out, outcome, about)
-    # Without a reader of the table the files are the answer.
-    with contextlib.suppress(BrokenPipeError):
+    if sys.stdout is not None:  # without a reader of the table the files are the answer
         document = report.to_dict(outcome.rows, about)
-        write_line(
-            json.dumps(document, indent=2, ensure_ascii=False)
-            if options.json
-            else report.to_text(outcome.rows)
-        )
+        with contextlib.suppress(BrokenPipeError):
+            write_line(
+                json.dumps(document, indent=2, ensure_ascii=False)
+                if options.json
+                else report.to_text(outcome.rows)
+            )
     if failed:
         message = (
             f"nothing is written to {printable(options.out)}: {'; '.join(failed)}. Leave a variant "
@@ -131,7 +131,7 @@ def _plan(options: argparse.Namespace) -> Job:
     say(f"weights: {printable(path)}, SHA-256 {weights.sha256}")
     for layer in weights.front:
         say(f"{layer} of the file scales the input; it is folded in with the contract")
-    if not weights.described:
+    if not (weights.described or weights.declared):
         say(
             f"{weights.name} holds weights only and doesn't say what network they are for: taken "
             "for the notebook's by their shapes"
@@ -185,8 +185,7 @@ def _choose_contract(options: argparse.Namespace, weights: Weights) -> PixelCont
     if inside and pixels.scales:
         raise UsageError(
             f"{weights.name}: {inside} already scales the input, and the contract would scale it "
-            f"again by {pixels.scale} and {pixels.offset}; give one without: --channel-order "
-            f"{pixels.channel_order} --scale 1 --offset 0"
+            f"again; give one without: --channel-order {pixels.channel_order} --scale 1 --offset 0"
         )
     return pixels
 

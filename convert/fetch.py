@@ -185,8 +185,7 @@ def _local(path: Path, sha256: str | None) -> Path:
             if sha256 is not None:
                 data = read_bounded(stream, MAX_BYTES) or b""
     except (OSError, ValueError) as error:
-        message = f"{name}: {unreadable(path, error)}, or upstream, gdrive:ID or https://..."
-        raise FetchError(message) from error
+        raise FetchError(f"{name}: {unreadable(path, error)}") from error
     if sha256 is not None and (digest := hashlib.sha256(data).hexdigest()) != sha256:
         message = f"{name}: its SHA-256 is {digest}, not {sha256}; it is damaged or another file"
         raise FetchError(message)

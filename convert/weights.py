@@ -55,6 +55,7 @@ MAX_BYTES = 256 << 20
 _ZIP_MEMBER = "model.weights.h5"
 _ZIP_SIGNATURE = b"PK\x03\x04"
 _CONFIG_MEMBER = "config.json"
+_PACK_AGAIN = "pack its files themselves: cd FOLDER; zip ../model.keras *.json *.h5"
 _PARSE_TIMEOUT_S = 60
 # What the legacy layout lists: every layer, in order, also those without weights.
 _LAYER_NAMES = ("image", *(spec.name for spec in NETWORK))
@@ -101,7 +102,7 @@ def read_weights(path: str | os.PathLike[str], *, sha256: str | None = None) -> 
 
     """
     shown_path = printable(path)
-    name = re.split(r"[/\\]", shown_path)[-1]
+    name = printable(re.split(r"[/\\]", os.fspath(path))[-1])
     try:
         with open_regular(path) as stream:
             data = read_bounded(stream, MAX_BYTES)
@@ -229,11 +230,12 @@ def unreadable(path: str | os.PathLike[str], error: Exception) -> str:
             "(model.save('model.keras')) and give the file"
         )
     if os.path.exists(os.path.join(path, _ZIP_MEMBER)):
-        return (
-            "an unpacked .keras archive; pack it again: cd FOLDER; zip ../model.keras *.json *.h5"
-        )
+        return f"an unpacked .keras archive; {_PACK_AGAIN}"
     reason = getattr(error, "strerror", None) or error
-    return f"the weights can't be read: {reason}; give the path of an .h5 or .keras file"
+    return (
+        f"the weights can't be read: {reason}; give the path of an .h5 or .keras file, upstream, "
+        "gdrive:ID or https://..."
+    )
 
 
 def _open_up(data: bytes, name: str) -> bytes:
@@ -246,30 +248,11 @@ def _open_up(data: bytes, name: str) -> bytes:
 
 
 def _from_archive(data: bytes) -> bytes:
-    # Of all the members only these two are looked at.
-    found: dict[str, bytes | None] = {}
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            names = archive.namelist()
-            for member, limit in ((_ZIP_MEMBER, MAX_BYTES), (_CONFIG_MEMBER, MAX_CONFIG_BYTES)):
-                if member in names:
-                    with archive.open(member) as stream:
-                        found[member] = read_bounded(stream, limit)  # type: ignore[arg-type]
-    except Exception as error:  # zipfile passes on whatever its decompressors raise
-        message = f"the archive is damaged ({one_line(error)}); fetch it again"
-        raise WeightsError(message) from error
-    for member, content in found.items():
-        if names.count(member) > 1:
-            raise WeightsError(f"the archive has two members {member}; save the model again")
-        if content is None:
-            limit = MAX_BYTES if member == _ZIP_MEMBER else MAX_CONFIG_BYTES
-            raise WeightsError(f"{member} unpacks to more than {limit >> 20} MiB")
+    names, found = _read_members(data)
     if (inner := found.get(_ZIP_MEMBER)) is None:
-        from edge.kinds import identify
-
-        kind = identify(data)
-        way_out = f": {kind.name}; {kind.way_out}" if kind else ""
-        raise WeightsError(f"a zip without {_ZIP_MEMBER}, so no .keras archive{way_out}")
+        if any(each.endswith(f"/{_ZIP_MEMBER}") for each in names):
+            raise WeightsError(f"a zip of a folder that holds {_ZIP_MEMBER}; {_PACK_AGAIN}")
+        raise WeightsError(f"a zip without {_ZIP_MEMBER}: {_refuse_kind(data, '')}")
     if not inner.startswith(SIGNATURE):
         raise WeightsError(f"{_ZIP_MEMBER} is no HDF5 file: it starts with {inner[:16]!r}")
     if not (config := found.get(_CONFIG_MEMBER)):
@@ -278,6 +261,29 @@ def _from_archive(data: bytes) -> bytes:
             "is; save the model again with Keras"
         )
     return config + inner
+
+
+def _read_members(data: bytes) -> tuple[list[str], dict[str, bytes]]:
+    """Return the names of all members, and the content of the two that are looked at."""
+    found: dict[str, bytes | None] = {}
+    limits = {_ZIP_MEMBER: MAX_BYTES, _CONFIG_MEMBER: MAX_CONFIG_BYTES}
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            names = archive.namelist()
+            for member in limits.keys() & set(names):
+                with archive.open(member) as stream:
+                    found[member] = read_bounded(stream, limits[member])  # type: ignore[arg-type]
+    except Exception as error:  # zipfile passes on whatever its decompressors raise
+        message = f"the archive is damaged ({one_line(error)}); fetch it again"
+        raise WeightsError(message) from error
+    whole = {}
+    for member, content in found.items():
+        if content is None:
+            raise WeightsError(f"{member} unpacks to more than {limits[member] >> 20} MiB")
+        if names.count(member) > 1:
+            raise WeightsError(f"the archive has two members {member}; save the model again")
+        whole[member] = content
+    return names, whole
 
 
 def _parse_apart(data: bytes) -> tuple[dict[str, Any], Arrays]:

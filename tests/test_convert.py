@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -298,3 +301,92 @@ def test_fault_25_black_and_white_are_as_exact_as_pictures_in_float32() -> None:
     for value in (0, 255):
         expected = float(model((image_of(value)[None].astype(np.float32) - 128) / 128)[0, 0])
         assert abs(analyzer.analyze(image_of(value)).probability - expected) <= 1e-5
+
+
+@pytest.fixture(scope="module")
+def scaling(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The network as someone else's whole model, with a Rescaling in front."""
+    import keras
+
+    from convert.network import NETWORK
+
+    layers = [getattr(keras.layers, spec.kind)(**spec.settings, name=spec.name) for spec in NETWORK]
+    front = [keras.Input((500, 500, 3)), keras.layers.Rescaling(1 / 255, name="to_one")]
+    path = tmp_path_factory.mktemp("scaling") / "model.keras"
+    keras.Sequential([*front, *layers]).save(path)
+    return path
+
+
+def test_fault_58_a_contract_that_scales_once_more_is_refused(scaling: Path) -> None:
+    """58: the layer is named, and what to give instead."""
+    twice = run_module("convert", "--weights", scaling, "--contract", "keras")
+    assert twice.returncode == 2
+    assert "layer 'to_one' (Rescaling) already scales the input" in twice.stderr
+    assert "--channel-order RGB --scale 1 --offset 0" in twice.stderr
+    none = run_module("convert", "--weights", scaling)
+    assert none.returncode == 2
+    assert "doesn't say the order of its channels: give --channel-order RGB" in none.stderr
+
+
+def test_scaling_in_front_is_part_of_the_contract_that_is_written(
+    scaling: Path, tmp_path: Path
+) -> None:
+    """The gate's reference has Keras' own layer in it."""
+    out = tmp_path / "out"
+    result = run_module(
+        "convert", "--weights", scaling, "--variants", "float32", "--out", out, "--rounds", "1",
+        "--held-out", few(tmp_path, 4), "--channel-order", "RGB", "--scale", "1", "--offset", "0",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    document = unpack((out / "lesion-float32.tflite").read_bytes(), "model")[1]
+    contract = document["weights"]["contract"]
+    assert contract["channel_order"] == "RGB"
+    assert contract["scale"] == pytest.approx([1 / 255] * 3)
+    assert contract["offset"] == [0, 0, 0]
+
+
+def test_a_damaged_picture_among_the_calibration_pictures_is_named(tmp_path: Path) -> None:
+    folder = few(tmp_path, 3)
+    spoilt = folder / HELD_OUT[1].name
+    spoilt.write_bytes(spoilt.read_bytes()[:3000])
+    result = run_module(
+        "convert", "--variants", "int8", "--out", tmp_path / "out", "--calibration", folder,
+        "--held-out", ROOT / "pictures" / "samples",
+    )  # fmt: skip
+    assert result.returncode != 0
+    assert str(spoilt) in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&- >&- 2>&-"])
+def test_fault_70_closed_streams_lose_no_model_file(closed: str, tmp_path: Path) -> None:
+    """70: the files are the answer."""
+    out = tmp_path / "out"
+    command = [
+        sys.executable, "-m", "convert", "--variants", "float32", "--rounds", "1",
+        "--out", str(out), "--held-out", str(few(tmp_path, 2)),
+    ]  # fmt: skip
+    result = subprocess.run(
+        ["/bin/sh", "-c", f'exec "$@" {closed}', "sh", *command],
+        cwd=ROOT, capture_output=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert (out / "lesion-float32.tflite").is_file()
+    assert ("recommended" in result.stdout.decode()) == (closed == "2>&-")
+
+
+def test_fault_65_weights_named_in_no_encoding_are_converted(tmp_path: Path) -> None:
+    """65: bytes that are no UTF-8, as an old disk has them."""
+    weights = tmp_path / os.fsdecode(b"m\xe9lanome.h5")
+    shutil.copy(WEIGHTS, weights)
+    out = tmp_path / os.fsdecode(b"sorti\xe9")
+    result = run_module(
+        "convert", "--weights", weights, "--variants", "float32", "--out", out, "--rounds", "1",
+        "--held-out", few(tmp_path, 2),
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    report = json.loads((out / "report.json").read_text())
+    assert report["weights"]["file"] == r"m\udce9lanome.h5"
+    document = unpack((out / "lesion-float32.tflite").read_bytes(), "model")[1]
+    assert document["weights"]["file"] == r"m\udce9lanome.h5"

@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pytest
@@ -28,7 +29,6 @@ from convert.fetch import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 GOOD = b"\x89HDF\r\n\x1a\n" + bytes(range(256)) * 40
 OTHER = GOOD + b"another"
@@ -698,3 +698,21 @@ def test_fault_54_drive_body_that_ends_early_is_an_error(
     }
     drive_session(monkeypatch, lambda _: GOOD[:6000], **headers)
     assert "could not be fetched" in failed(ask, "upstream", download_drive)
+
+
+def test_fault_70_a_local_file_needs_no_cache(tmp_path: Path, monkeypatch: Any) -> None:
+    """70: without a home folder, as under systemd or in a container."""
+
+    def no_home() -> Path:
+        raise RuntimeError("no home")
+
+    monkeypatch.setattr(Path, "home", no_home)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    path = tmp_path / "model.h5"
+    path.write_bytes(GOOD)
+    resolve = partial(
+        resolve_weights, sha256=None, cache_dir=None, timeout_s=1.0, progress=lambda _: None
+    )
+    assert resolve(str(path)) == path
+    with pytest.raises(FetchError, match="XDG_CACHE_HOME"):
+        resolve("upstream")

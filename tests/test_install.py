@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .pictures import MODELS, ROOT, SAMPLES
+from .pictures import CALIBRATION, HELD_OUT, MODELS, ROOT, SAMPLES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,3 +65,27 @@ def test_an_installed_package_runs_from_the_root_folder(wheel: Path, tmp_path: P
         cwd="/", env=environment, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert where.stdout.startswith(str(target)), "the checkout was imported instead"
+
+
+def test_an_installed_converter_has_its_pictures_and_says_which_weights_to_give(
+    wheel: Path, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONSAFEPATH": "1"}
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "convert", "--variants", "float32", "--rounds", "1"]
+    runs = [
+        subprocess.run(
+            [*command, "--out", out, *arguments],
+            cwd="/", env=environment, capture_output=True, text=True, check=False, timeout=300,
+        )
+        for arguments in ([], ["--weights", str(ROOT / "models" / "model.h5")])
+    ]  # fmt: skip
+    assert runs[0].returncode == 2
+    assert "no weights to convert: give --weights FILE" in runs[0].stderr
+    assert runs[1].returncode == 0, runs[1].stderr
+    report = json.loads((out / "report.json").read_text())
+    assert (report["calibration_pictures"], report["held_out_pictures"]) == (
+        len(CALIBRATION), len(HELD_OUT),
+    )  # fmt: skip

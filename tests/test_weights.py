@@ -631,3 +631,58 @@ def test_an_endless_group_ends(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="too deep"):
         read_weights(tmp_path / "loop.h5")
 
+
+# What else people give.
+
+
+def test_fault_62_weights_that_are_something_else_are_named_with_a_way_out(tmp_path: Path) -> None:
+    """62."""
+    zipped = io.BytesIO()
+    with zipfile.ZipFile(zipped, "w") as archive:
+        archive.writestr("archive/data.pkl", b"x")
+    inside = io.BytesIO()
+    with zipfile.ZipFile(inside, "w") as archive:
+        archive.writestr("model/model.weights.h5", b"x")
+        archive.writestr("model/config.json", b"{}")
+    path = tmp_path / "model.h5"
+    for data, says in (
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "LFS.*git lfs pull"),
+        (b"\x1f\x8b\x08\0" + bytes(range(99)), "gzip.*gunzip"),
+        (b"\x1c\0\0\0TFL3" + bytes(range(99)), "TFLite model.*Keras file"),
+        (b"\xff\xd8\xff\xe0" + bytes(range(99)), "JPEG picture"),
+        (b"\x08\x08\x12\x07pytorch\x1a\x05", "ONNX.*Keras file"),
+        (zipped.getvalue(), "PyTorch.*Keras file"),
+        (inside.getvalue(), r"zip of a folder.*zip \.\./model\.keras"),
+    ):
+        path.write_bytes(data)
+        with pytest.raises(WeightsError, match=says):
+            read_weights(path)
+    checkpoint = tmp_path / "model.data-00000-of-00001"
+    checkpoint.write_bytes(b"\x01\x02\x03 of no kind\xff\xfe")
+    for name, holds, says in (
+        ("saved", "saved_model.pb", r"SavedModel folder.*model\.save\('model\.keras'\)"),
+        ("unpacked", "model.weights.h5", r"unpacked \.keras archive; pack"),
+    ):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / holds).touch()
+        with pytest.raises(WeightsError, match=says):
+            read_weights(tmp_path / name)
+    with pytest.raises(WeightsError, match=r"TensorFlow checkpoint.*save_weights"):
+        read_weights(checkpoint)
+
+
+@pytest.mark.parametrize("name", [b"m\xe9lanome.h5", b"a\n\"b'.h5", b"x" * 250 + b".h5"])
+def test_fault_65_any_file_name_is_read_and_shown_in_one_line(
+    kept: Kept, tmp_path: Path, name: bytes
+) -> None:
+    """65."""
+    path = tmp_path / os.fsdecode(name)
+    path.write_bytes(kept.legacy.read_bytes())
+    weights = read_weights(path)
+    assert weights.name.isprintable()
+    assert weights.name.endswith(".h5")
+    assert len(weights.name) >= len(name)
+    path.write_bytes(b"")
+    with pytest.raises(WeightsError) as caught:
+        read_weights(path)
+    assert str(caught.value).isprintable()
