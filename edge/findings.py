@@ -120,7 +120,10 @@ def check_folder(folder: str | os.PathLike[str], min_free_bytes: int = 0) -> Fin
         min_free_bytes: fewer free bytes than this are a failure.
 
     """
-    path = os.path.abspath(folder)
+    try:
+        path = os.path.abspath(folder)
+    except FileNotFoundError:
+        return Finding("folder", "failed", "the folder that the shell is in was deleted", "cd")
     made: list[str] = []
     try:
         _make(path, made)

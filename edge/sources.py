@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections import Counter
 from fnmatch import fnmatchcase
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from .comment import is_ours
@@ -90,7 +92,7 @@ class _LeftOut:
         if entry.is_symlink() and not os.path.exists(entry.path):
             self.counts["linked to nothing"] += 1
         else:
-            ending = os.path.splitext(entry.name)[1].lower()
+            ending = os.path.splitext(entry.name)[1].lower().rstrip(".")
             self.endings[printable(ending)[:12] or "without an ending"] += 1
 
     def text(self, start: str) -> str:
@@ -186,6 +188,10 @@ def _match(
     head, tail = os.sep.join(parts[:deep]), parts[deep:]
     if deep == 1 and not head:
         head = os.sep
+    literal = os.sep.join(takewhile(lambda part: not glob.has_magic(part), parts))
+    if os.path.isdir(literal) and not os.access(literal, os.R_OK | os.X_OK):
+        yield _unreadable(literal, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+        return
     # A folder that the pattern names is meant, as one that is named without a pattern is.
     results = output if glob.has_magic(os.path.dirname(head)) else None
     for path in sorted(glob.iglob(head)) if head else [""]:

@@ -113,6 +113,19 @@ def test_a_read_only_file_system_is_named_with_its_fix(tmp_path: Path) -> None:
     assert "remount,rw" in finding.fix
 
 
+def test_fault_70_a_shell_in_a_folder_that_was_deleted_is_told_to_leave_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    finding = check_folder(".")
+    assert finding.level == "failed"
+    assert "deleted" in finding.message
+    assert finding.fix == "cd"
+
+
 def test_a_folder_of_another_user_is_named_with_its_fix(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

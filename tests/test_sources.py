@@ -141,6 +141,18 @@ def test_fault_64_a_real_folder_of_another_user_is_an_error_in_the_command(tmp_p
     assert f"{tmp_path}/private: can't be read: Permission denied" in result.stderr
 
 
+def test_fault_64_a_pattern_below_a_folder_that_cant_be_read_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _make(tmp_path, "private/a.jpg")
+    monkeypatch.setattr(os, "access", lambda path, _: not str(path).endswith("private"))
+    for pattern in ("*.jpg", "**/*.jpg"):
+        paths, errors, _ = _expand(tmp_path / "private" / pattern)
+        assert paths == []
+        assert len(errors) == 1
+        assert errors[0].startswith(f"{tmp_path}/private: can't be read: Permission denied; ")
+
+
 def test_fault_64_a_disk_that_fails_in_mid_folder_gives_what_came_and_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
