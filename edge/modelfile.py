@@ -125,7 +125,7 @@ def describe(kind: Kind | None, problem: str) -> str:
     way_out = (
         kind.way_out if "python -m convert" in kind.way_out else f"{kind.way_out}; or {_MAKE_ONE}"
     )
-    return f"{kind.name}, {problem}; {way_out}"
+    return f"{problem} but {kind.name}; {way_out}"
 
 
 def _find_central(data: bytes) -> tuple[Any, ...] | None:
@@ -166,8 +166,8 @@ def _parse(contract_json: bytes, name: str) -> dict[str, Any]:
 
         # A JSON file that is cut would still be named one.
         kind = None if contract_json.lstrip()[:1] in (b"{", b"[") else identify(contract_json)
-        problem = "not JSON, as a contract has to be" + ("" if kind else f" ({error})")
+        problem = "not JSON as a contract has to be" + ("" if kind else f" ({error})")
         raise ModelError(f"{name}: {describe(kind, problem)}") from error
     if not isinstance(document, dict):
-        raise ModelError(f"{name}: {describe(None, 'not a JSON object, as a contract has to be')}")
+        raise ModelError(f"{name}: {describe(None, 'not a JSON object as a contract has to be')}")
     return document

@@ -168,7 +168,7 @@ def load_model_file(
         ModelError: missing, unreadable, too large, or not exactly as it was written.
 
     """
-    name = printable(path)
+    name = printable(os.path.basename(path))
     data = _read(path, MAX_MODEL_BYTES, "the model")
     if contract is None:
         return unpack(data, name)
@@ -185,7 +185,7 @@ def _read(path: str | os.PathLike[str], max_bytes: int, what: str) -> bytes:
 
         reason = getattr(error, "strerror", None) or error or "not enough memory is free"
         kind = identify_folder(path) if what == "the model" else None
-        problem = f"not {what}'s file" if kind else f"{what} can't be read: {reason}"
+        problem = "not a model file" if kind else f"{what} can't be read: {reason}"
         raise ModelError(f"{printable(path)}: {describe(kind, problem)}") from error
     if data is None:
         raise ModelError(

@@ -128,6 +128,24 @@ def test_a_shape_or_type_that_the_graph_hasnt_is_refused_with_both(plain: Plain)
         Analyzer(plain.model, contract=plain.contract)
 
 
+def test_fault_62_a_graph_or_contract_that_doesnt_fit_is_told_with_what_to_do(plain: Plain) -> None:
+    """FAULTS 62: other people's own TFLite files, with a contract that someone wrote for them."""
+    way_out = r"correct the contract, or make a model .*python -m convert --weights FILE$"
+    for changes in ({"width": 96}, {"dtype": "float32"}, {"channel_order": "RGB"}, {"scale": 0.5}):
+        plain.change(input={**plain.document["input"], **changes})
+        with pytest.raises(ModelError, match=way_out):
+            Analyzer(plain.model, contract=plain.contract)
+
+
+def test_fault_62_a_contract_of_another_model_is_named(plain: Plain) -> None:
+    """FAULTS 62."""
+    plain.model.write_bytes(unpack(MODELS["int8"].read_bytes(), "other")[0])
+    with pytest.raises(ModelError) as caught:
+        Analyzer(plain.model, contract=plain.contract)
+    assert str(caught.value).startswith(f"{plain.model.name}: ")
+    assert str(caught.value).endswith(f"made for it, not {plain.contract}")
+
+
 def test_the_runtimes_are_still_looked_for(plain: Plain, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(edge_runtime, "_RUNTIMES", ())
     with pytest.raises(RuntimeMissingError):

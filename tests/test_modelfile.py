@@ -357,6 +357,25 @@ def test_fault_20_a_graph_of_another_input_scale_is_refused(scale: float, tmp_pa
         Classifier(path)
 
 
+@pytest.mark.parametrize(("scale", "zero_point"), [(1 / 255, 0), (1.0, 128)])
+def test_fault_20_bytes_that_the_graph_would_scale_again_are_refused(
+    scale: float, zero_point: int, tmp_path: Path
+) -> None:
+    """FAULTS 20: a uint8 input counts as its bytes only where its scale is 1 or none."""
+
+    def rescale(model: Any) -> None:
+        schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
+        graph = model.subgraphs[0]
+        quantization = schema.QuantizationParametersT()
+        quantization.scale, quantization.zeroPoint = [scale], [zero_point]
+        graph.tensors[graph.inputs[0]].quantization = quantization
+
+    path = tmp_path / "model.tflite"
+    save_changed(path, "float32", rescale)
+    with pytest.raises(ModelError, match=r"scale, zero point.*not \(1, 0\).*python -m convert"):
+        Classifier(path)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_fault_24_a_model_whose_answer_is_no_number_gives_no_label(
     value: float, tmp_path: Path
