@@ -10,8 +10,6 @@ import numpy as np
 from .picture import within_memory
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from .analysis import Analysis
     from .picture import Picture
 
@@ -49,15 +47,14 @@ def make_thumbnail(picture: Picture, analysis: Analysis) -> bytes:
         return cv2.imencode(".jpg", small, _JPEG)[1].tobytes()
 
 
-def _shrink(image_bgr: NDArray[np.uint8]) -> cv2.typing.MatLike:
-    height, width = image_bgr.shape[:2]
+def _shrink(image: cv2.typing.MatLike) -> cv2.typing.MatLike:
+    height, width = image.shape[:2]
     share = _LONGER_SIDE / max(height, width)
     if share >= 1:
-        return np.array(image_bgr)
+        return np.array(image)
     size_wh = [max(1, round(side * share)) for side in (width, height)]
-    double: cv2.typing.MatLike = image_bgr
+    # Linear at most halves well, so it is done twice.  INTER_AREA's mean of all pixels looks the
+    # same and takes 2.6 ms for 1022 x 767, this 0.3 ms.
     if share < 0.5:
-        # The mean of all pixels takes 2.6 ms for 1022 x 767; that of 16 for each of the small
-        # copy's takes 0.3 ms, and looks the same.
-        double = cv2.resize(image_bgr, [2 * side for side in size_wh])
-    return cv2.resize(double, size_wh, interpolation=cv2.INTER_AREA)
+        image = cv2.resize(image, [2 * side for side in size_wh])
+    return cv2.resize(image, size_wh)
