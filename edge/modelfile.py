@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import ModelError, shown
 
 if TYPE_CHECKING:
-    from .kinds import Kind
+    from .signatures import Kind
 
 MEMBER = b"model.json"
 MAX_CONTRACT_BYTES = 4 << 20

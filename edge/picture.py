@@ -18,6 +18,7 @@ import numpy as np
 
 from .errors import PictureError
 from .files import open_regular, read_bounded
+from .files import printable as printable  # noqa: PLC0414 - who reads pictures takes it from here
 from .header import JPEG_START, PNG_SIGNATURE, Header, read_header
 from .limits import MAX_BYTES, MAX_PIXELS
 
@@ -75,10 +76,10 @@ def read_bytes(source: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) ->
 
     """
     name = printable(source)
+    if os.fspath(source) == "-" and sys.stdin is None:
+        raise PictureError(f"{name}: standard input is closed")
     try:
         if os.fspath(source) == "-":
-            if sys.stdin is None:
-                raise OSError("standard input is closed")
             data = read_bounded(sys.stdin.buffer, max_bytes)
         else:
             with open_regular(source) as stream:
@@ -159,14 +160,6 @@ def check_image(image_bgr: object) -> NDArray[np.uint8]:
     return np.ascontiguousarray(image_bgr)
 
 
-def printable(name: str | os.PathLike[str]) -> str:
-    """Return a path as one line of text: control characters and lone surrogates escaped."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in os.fspath(name)
-    )
-
-
 @contextmanager
 def within_memory(name: str) -> Iterator[None]:
     """Turn what OpenCV and numpy raise where memory runs out into an error of ours.
@@ -241,7 +234,7 @@ def _has_transparency(data: bytes, header: Header, name: str) -> bool:
             return False
         if stored.ndim == 2:  # OpenCV makes no alpha of a gray picture's one transparent gray
             return bool((stored == header.gray_key).any())
-        opaque = np.iinfo(stored.dtype).max
+        opaque = 0xFF if stored.dtype == np.uint8 else 0xFFFF
         return stored.shape[2] == 4 and bool((stored[:, :, 3] != opaque).any())
 
 
