@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 np = pytest.importorskip("numpy")
+cv2 = pytest.importorskip("cv2")
 h5py = pytest.importorskip("h5py")
 keras = pytest.importorskip("keras")
 
@@ -30,6 +31,7 @@ from convert.parity import keras_answers  # noqa: E402
 from convert.pixels import PRESETS, PixelContract  # noqa: E402
 from convert.weights import read_weights  # noqa: E402
 
+from .notebook import imread  # noqa: E402
 from .pictures import HELD_OUT, ROOT  # noqa: E402
 
 if TYPE_CHECKING:
@@ -399,8 +401,6 @@ def test_scaling_in_front_is_folded_and_answers_as_the_model_itself(
     name: str, order: str, suffix: str, tmp_path: Path
 ) -> None:
     """The model that was saved is asked, not our reading of it."""
-    import cv2
-
     if (order == "RGB") == (suffix == "h5"):
         pytest.skip("one order a format is enough")
     model = Parts(front=fronts()[name]).sequential()
@@ -412,7 +412,7 @@ def test_scaling_in_front_is_folded_and_answers_as_the_model_itself(
 
     apply_weights(reference, weights)
     for path in HELD_OUT[:2]:
-        picture = cv2.resize(cv2.imread(str(path)), (500, 500))
+        picture = cv2.resize(imread(path), (500, 500)).astype(np.uint8, copy=False)
         values = (picture if order == "BGR" else picture[..., ::-1]).astype(np.float32)[None]
         expected = float(model.predict(values, verbose=0)[0, 0])
         assert 0.001 < expected < 0.999, "an answer that says nothing"
@@ -441,7 +441,7 @@ def layer(config: Any, name: str) -> Any:
     return next(each for each in config["config"]["layers"] if each["config"]["name"] == name)
 
 
-RELEVANT = {
+RELEVANT: dict[str, dict[str, Any]] = {
     "conv1": {
         "filters": 31, "kernel_size": [3, 4], "strides": [2, 1], "padding": "same",
         "data_format": "channels_first", "dilation_rate": [2, 2], "groups": 3, "use_bias": False,
@@ -465,7 +465,7 @@ RELEVANT = {
         "batch_shape": [None, 256, 988, 3], "dtype": "float16",
     },
 }  # fmt: skip
-IRRELEVANT = {
+IRRELEVANT: dict[str, Any] = {
     "trainable": False, "name": "other", "kernel_initializer": "zeros", "bias_initializer": None,
     "kernel_regularizer": {"class_name": "L2"}, "bias_regularizer": "l1", "dtype": "float64",
     "activity_regularizer": "l2", "kernel_constraint": {"class_name": "NonNeg"},
@@ -527,7 +527,7 @@ def keras_2(*, sequential: bool) -> Any:
         "data_format": "channels_last",
     }
     dense = {"dtype": "float32", "use_bias": True}
-    layers = [
+    layers: list[tuple[str, dict[str, Any]]] = [
         ("Conv2D", {"name": "conv2d_9", **shape, **conv, "filters": 32}),
         ("MaxPooling2D", {"name": "max_pooling2d", **pool}),
         ("Conv2D", {"name": "conv2d_10", **conv, "filters": 16}),
@@ -537,10 +537,13 @@ def keras_2(*, sequential: bool) -> Any:
         ("Dense", {"name": "dense", **dense, "units": 10, "activation": "relu"}),
         ("Dense", {"name": "dense_1", **dense, "units": 1, "activation": "sigmoid"}),
     ]
-    listed = [{"class_name": kind, "config": config} for kind, config in layers]
+    listed: list[Any] = [{"class_name": kind, "config": config} for kind, config in layers]
     if sequential:
         return {"class_name": "Sequential", "config": {"name": "sequential", "layers": listed}}
-    start = {"class_name": "InputLayer", "config": {"name": "input_1", **shape, "sparse": False}}
+    start: Any = {
+        "class_name": "InputLayer",
+        "config": {"name": "input_1", **shape, "sparse": False},
+    }
     line = [start, *listed]
     for each, before in zip(line, [None, *line[:-1]], strict=True):
         each["name"] = each["config"]["name"]
@@ -787,9 +790,8 @@ def test_bfloat16_weights_are_read_exactly(tmp_path: Path) -> None:
     """Weights only: a whole model that computes in bfloat16 is refused by its dtype."""
     import ml_dtypes
 
-    model = Parts(
-        **{name: {"dtype": "bfloat16"} for name in ("conv1", "conv2", "dense1", "dense2")}
-    )
+    model, half = Parts(), {"dtype": "bfloat16"}
+    model.conv1, model.conv2, model.dense1, model.dense2 = (dict(half) for _ in range(4))
     built = model.sequential()
     generator = np.random.default_rng(3)
     for each in built.trainable_variables:
