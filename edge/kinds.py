@@ -112,7 +112,8 @@ def _by_text(data: bytes) -> Kind | None:
     if lost > 3 or not all(character.isprintable() or character.isspace() for character in text):
         return None
     if re.match(r'\s*(\{\s*["}]|\[\s*["{\[\]\d-])', text):
-        return Kind("a JSON file", "give a contract with --contract, and its model with --model")
+        way_out = "a contract goes with --contract; it may also be the answer of a failed download"
+        return Kind("a JSON file", f"read it (head FILE): {way_out}")
     lines = text.splitlines()[:2]
     if len(lines) == 2 and any(lines[0].count(mark) == lines[1].count(mark) > 0 for mark in ",;\t"):
         return Kind("a table (CSV)", "give the picture or the model itself")
