@@ -16,10 +16,10 @@ import cv2
 from .analysis import NOTICE, Analysis
 from .analyzer import Analyzer
 from .arguments import count, make_parser, share
-from .comment import is_ours
 from .drawing import save_annotated
 from .errors import LesionEdgeError, OutputError
 from .files import printable
+from .naming import ResultFolder, make_folder
 from .output import write_line
 from .sources import expand
 from .terminal import Progress, open_streams, quiet_native_stderr, say
@@ -116,7 +116,7 @@ def _analyse_all(options: argparse.Namespace) -> int:
             fast=options.fast,
             contract=options.contract,
         )
-    output = None if options.save is None else _Output(options.save)
+    output = None if options.save is None else ResultFolder(options.save)
     report = _report_json if options.json else _report_text
     model = analyzer.contract.identity()
     progress = Progress("pictures analysed:")
@@ -152,7 +152,7 @@ class _Job:
         return self.path
 
 
-def _name(source: str | LesionEdgeError, output: _Output | None) -> _Job | LesionEdgeError:
+def _name(source: str | LesionEdgeError, output: ResultFolder | None) -> _Job | LesionEdgeError:
     if isinstance(source, LesionEdgeError):
         return source
     return _Job(source, output.name(source) if output else None)
@@ -160,7 +160,7 @@ def _name(source: str | LesionEdgeError, output: _Output | None) -> _Job | Lesio
 
 def _save(job: _Job | LesionEdgeError, picture: Picture, analysis: Analysis) -> None:
     if isinstance(job, _Job) and job.save_as:
-        _make_folder(os.path.dirname(job.save_as))
+        make_folder(os.path.dirname(job.save_as))
         save_annotated(job.save_as, picture.image_bgr, analysis)
 
 
@@ -202,60 +202,6 @@ def _report_text(
     if saved:
         text += f" -> {printable(saved)}"
     write_line(text)
-
-
-class _Output:
-    """The folder of annotated pictures, with a name of its own for each picture."""
-
-    _ENDING = "_annotated.jpg"
-
-    def __init__(self, folder: str) -> None:
-        self._folder = folder
-        self._taken: set[str] = set()
-        self._number: dict[str, int] = {}
-        _make_folder(folder)
-        # FAT counts up to 255 characters, and says that they may have 1530 bytes.
-        self._most = min(255, os.pathconf(folder, "PC_NAME_MAX"))
-
-    def name(self, source: str) -> str:
-        """Return the path of a picture's annotated copy; of each call another one."""
-        stem = "stdin" if source == "-" else os.path.splitext(os.path.basename(source))[0]
-        first = _fold(stem)
-        while True:
-            # Two folders may hold pictures of the same name, and a.jpg may stand beside a.png.
-            number = self._number[first] = self._number.get(first, 0) + 1
-            ending = f"-{number}{self._ENDING}" if number > 1 else self._ENDING
-            name = _shorten(stem, self._most - len(ending)) + ending
-            path = os.path.join(self._folder, name)
-            if _fold(name) in self._taken:
-                continue
-            self._taken.add(_fold(name))
-            if not os.path.lexists(path) or is_ours(path):  # a file of the user's stays
-                return path
-
-
-def _fold(name: str) -> str:
-    """Return what names have in common that some file systems take for the same."""
-    if name.isascii():
-        return name.lower()
-    import unicodedata
-
-    return unicodedata.normalize("NFC", name).casefold()
-
-
-def _shorten(text: str, most: int) -> str:
-    """Return as many of the first characters as have no more than ``most`` bytes in a name."""
-    while len(os.fsencode(text)) > most:
-        text = text[:-1]
-    return text
-
-
-def _make_folder(folder: str) -> None:
-    try:
-        os.makedirs(folder, exist_ok=True)
-    except OSError as error:
-        message = f"{printable(folder)}: can't be made a folder: {error.strerror}"
-        raise OutputError(message) from error
 
 
 if __name__ == "__main__":

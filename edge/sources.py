@@ -4,32 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
-from collections import Counter
 from fnmatch import fnmatchcase
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from .comment import is_ours
 from .errors import PictureError
 from .files import printable
+from .leftout import LeftOut, is_hidden, was_annotated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png")
-_SYSTEM = frozenset(
-    (
-        *("$recycle.bin", "recycler", "system volume information", "found.000", "thumbs.db"),
-        *("ehthumbs.db", "ehthumbs_vista.db", "desktop.ini"),  # Windows
-        *("__macosx", "network trash folder", "temporary items", "icon\r"),  # macOS
-        *("@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "@tmp", "~snapshot"),
-        *("lost+found", "lost.dir"),  # Linux, Android
-    )
-)
-"""What systems and network disks put into every folder, in lower case; beside any ``.name``."""
-_OURS = ("_annotated", "snapshot-")
-"""What the name of a picture that we annotated has in it; whether it is one, its comment tells."""
-_ENDINGS_TOLD = 5
 
 
 def expand(
@@ -53,10 +39,10 @@ def expand(
         tell: called at the end, once, with a line that says what was left out, if anything was.
 
     """
-    total = _LeftOut()
+    total = LeftOut()
     output = _identity(leave_out) if leave_out and os.path.isdir(leave_out) else None
     for source in sources:
-        left = _LeftOut()
+        left = LeftOut()
         if source != "-" and os.path.isdir(source):
             found, none = _walk(source, left, output), "no JPEG or PNG in this folder"
         elif source == "-" or os.path.lexists(source) or not any(map(source.count, "*?[")):
@@ -75,43 +61,9 @@ def expand(
         tell(text)
 
 
-class _LeftOut:
-    """What was left out, counted."""
-
-    def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
-        self.endings: Counter[str] = Counter()
-        self.is_results = False
-        """The source is the folder of results itself, as a shell's ``*`` may name it."""
-
-    def add(self, other: _LeftOut) -> None:
-        self.counts += other.counts
-        self.endings += other.endings
-
-    def add_kind(self, entry: os.DirEntry[str]) -> None:
-        if entry.is_symlink() and not os.path.exists(entry.path):
-            self.counts["linked to nothing"] += 1
-        else:
-            ending = os.path.splitext(entry.name)[1].lower().rstrip(".")
-            self.endings[printable(ending)[:12] or "without an ending"] += 1
-
-    def text(self, start: str) -> str:
-        parts = [f"{count} {what}" for what, count in sorted(self.counts.items())]
-        if self.endings:
-            by_count = sorted(self.endings.items(), key=lambda each: (-each[1], each[0]))
-            most = by_count[:_ENDINGS_TOLD]
-            told = ", ".join(f"{count} {ending}" for ending, count in most)
-            more = ", ..." if len(self.endings) > len(most) else ""
-            parts.append(f"{self.endings.total()} of other kinds ({told}{more})")
-        return start + ", ".join(parts) if parts else ""
-
-    def advice(self) -> str:
-        return "; save pictures of other kinds as JPEG or PNG first" if self.endings else ""
-
-
 def _walk(
     top: str,
-    left: _LeftOut,
+    left: LeftOut,
     output: tuple[int, int] | None,
     pattern: Sequence[str] = (),
 ) -> Iterator[str | PictureError]:
@@ -137,7 +89,7 @@ def _walk(
         names, below, bad = _list(folder, top, left, pattern)
         yield from bad
         for path in (os.path.join(folder, name) for name in sorted(names)):
-            if _was_annotated(path):
+            if was_annotated(path):
                 left.counts["annotated by us"] += 1
             else:
                 yield path
@@ -145,7 +97,7 @@ def _walk(
 
 
 def _list(
-    folder: str, top: str, left: _LeftOut, pattern: Sequence[str]
+    folder: str, top: str, left: LeftOut, pattern: Sequence[str]
 ) -> tuple[list[str], list[str], list[PictureError]]:
     """Return the names of files and of folders in a folder, and what can't be told apart."""
     names: list[str] = []
@@ -156,7 +108,7 @@ def _list(
         with os.scandir(folder or ".") as entries:
             for entry in entries:
                 name = entry.name
-                if _is_hidden(name, pattern):
+                if is_hidden(name, pattern):
                     left.counts["hidden"] += 1
                     continue
                 try:
@@ -177,7 +129,7 @@ def _list(
 
 
 def _match(
-    pattern: str, left: _LeftOut, output: tuple[int, int] | None
+    pattern: str, left: LeftOut, output: tuple[int, int] | None
 ) -> Iterator[str | PictureError]:
     """Yield the files that fit a pattern."""
     import glob  # not needed by most calls
@@ -195,13 +147,13 @@ def _match(
     # A folder that the pattern names is meant, as one that is named without a pattern is.
     results = output if glob.has_magic(os.path.dirname(head)) else None
     for path in sorted(glob.iglob(head)) if head else [""]:
-        if any(_is_hidden(name, parts) for name in path.split(os.sep)):
+        if any(is_hidden(name, parts) for name in path.split(os.sep)):
             left.counts["hidden"] += 1
         elif tail:
             if os.path.isdir(path or "."):
                 yield from _walk(path, left, output, tail)
         elif os.path.isfile(path):
-            if _was_annotated(path):
+            if was_annotated(path):
                 left.counts["annotated by us"] += 1
             elif results and _identity(os.path.dirname(path)) == results:
                 left.counts["in the folder of results"] += 1
@@ -222,22 +174,11 @@ def _is_picture(name: str) -> bool:
     return name.lower().endswith(SUFFIXES)
 
 
-def _was_annotated(path: str) -> bool:
-    return any(map(os.path.basename(path).count, _OURS)) and is_ours(path)
-
-
-def _is_hidden(name: str, pattern: Sequence[str]) -> bool:
-    """Tell whether a name is hidden or a system's, unless the pattern itself names it."""
-    if not (name.startswith(".") or name.lower() in _SYSTEM) or name in (".", ".."):
-        return False
-    return not any(fnmatchcase(name, part) for part in pattern if part[:1] not in ("*", "?"))
-
-
 def _comes_anyway(link: str, top: str, pattern: Sequence[str]) -> bool:
     """Tell whether the folder that a link leads to is below ``top``, and entered under its name."""
     target, root = os.path.realpath(link), os.path.realpath(top)
     below = os.path.relpath(target, root).split(os.sep)
-    return below[0] != os.pardir and not any(_is_hidden(name, pattern) for name in below)
+    return below[0] != os.pardir and not any(is_hidden(name, pattern) for name in below)
 
 
 def _identity(folder: str) -> tuple[int, int]:
