@@ -50,17 +50,36 @@ def cameras(root: str = "/") -> list[Camera]:
     }
     found = []
     for node in nodes:
-        about = os.path.join(root, "sys/class/video4linux", os.path.basename(node))
-        name = board.read(about, "name") or ""
-        driver = os.path.basename(os.path.realpath(os.path.join(about, "device/driver")))
-        signs = (name.lower(), driver.lower())
-        if any(sign.startswith(_NO_CAMERAS) for sign in signs):
+        name, driver = _names(node, root)
+        if name.startswith(_NO_CAMERAS) or driver.startswith(_NO_CAMERAS):
             continue
-        csi = any(sign.startswith(_CSI) for sign in signs)
+        csi = is_csi(node, root)
         # A USB camera's second device gives data about its pictures (Linux, uvcvideo), and a
         # receiver on the board has a device for each of its channels.
-        if (driver == "uvcvideo" or csi) and board.read(about, "index") not in (None, "0"):
+        second = board.read(_about(node, root), "index") not in (None, "0")
+        if second and (csi or driver == "uvcvideo"):
             continue
         device = f"/{os.path.relpath(node, root)}"
         found.append(Camera(device, name, csi, lasting.get(os.path.realpath(node))))
     return found
+
+
+def is_csi(node: str, root: str = "/") -> bool:
+    """Tell whether a device is a receiver's of a camera on the board's own connector.
+
+    Args:
+        node: its path, such as "/dev/video0".
+        root: where ``sys`` is; a test hands in its own.
+
+    """
+    return any(name.startswith(_CSI) for name in _names(node, root))
+
+
+def _names(node: str, root: str) -> tuple[str, str]:
+    """Return what a device is called, and its driver."""
+    driver = os.path.realpath(os.path.join(_about(node, root), "device/driver"))
+    return board.read(_about(node, root), "name") or "", os.path.basename(driver)
+
+
+def _about(node: str, root: str) -> str:
+    return os.path.join(root, "sys/class/video4linux", os.path.basename(node))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 
-from edge import board
+from edge import video
 from edge.errors import CameraError, PictureError
 from edge.files import printable
 
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _EXPLAIN_S = 2.0
-_CSI = ("unicam", "rp1-cfe")
-"""How the kernel names the receiver of a Raspberry Pi's CSI camera: raw data, for libcamera."""
 
 
 class OpenCVCamera(Camera):
@@ -176,8 +174,7 @@ def _check_device(path: str, name: str) -> None:
         raise CameraError(f"{name}: no such camera", _present()) from error
     if not stat.S_ISCHR(mode):
         raise CameraError(f"{name}: not a camera, picture folder or video file")
-    driver = board.read("/", f"sys/class/video4linux/{os.path.basename(path)}/name") or ""
-    if driver.startswith(_CSI):
+    if video.is_csi(os.path.realpath(path)):
         raise CameraError(
             f"{name}: a CSI camera, which gives pictures through libcamera only",
             "use --source picamera2",
