@@ -69,7 +69,16 @@ def governor(root: str | os.PathLike[str] = "/") -> str | None:
         root: where ``sys`` is; a test hands in its own.
 
     """
-    files = matches(root, "sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_governor")
+    return _of_first_core(root, "scaling_governor")
+
+
+def governors(root: str | os.PathLike[str] = "/") -> str | None:
+    """Return the governors that the first core could have, with spaces between them."""
+    return _of_first_core(root, "scaling_available_governors")
+
+
+def _of_first_core(root: str | os.PathLike[str], name: str) -> str | None:
+    files = matches(root, f"sys/devices/system/cpu/cpu[0-9]*/cpufreq/{name}")
     return read(files[0], "") if files else None
 
 

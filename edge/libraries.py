@@ -117,6 +117,7 @@ def pip(command: str) -> str:
         return (
             f"sudo apt install python3-venv && {python} -m venv --system-site-packages"
             f" ~/lesion-edge && ~/lesion-edge/bin/python -m {command}"
+            " && ~/lesion-edge/bin/python -m edge.doctor"
         )
     sudo = "" if os.access(sysconfig.get_path("purelib"), os.W_OK) else "sudo "
     first = "" if find_spec("pip") else f"{sudo}{python} -m ensurepip && "
@@ -139,7 +140,8 @@ def tell(kind: type[BaseException], error: BaseException, traceback: TracebackTy
         return
     command = next((word for word in sys.orig_argv if word.startswith("edge.")), "lesion-edge")
     reason, fix = explain(str(error), wheel or "numpy opencv-python-headless")
-    say(f"{command}: can't start: {reason}; try: {fix}; python -m edge.doctor tells more")
+    doctor = f"{shlex.quote(sys.executable)} -m edge.doctor"
+    say(f"{command}: can't start: {reason}; try: {fix}; {doctor} tells more")
 
 
 def _importing(traceback: TracebackType | None) -> str | None:

@@ -6,6 +6,7 @@ import grp
 import os
 import platform
 import shlex
+import shutil
 import sys
 from importlib.metadata import distributions
 from importlib.util import find_spec
@@ -20,6 +21,7 @@ _OPENCV = (
     "opencv-python", "opencv-python-headless", "opencv-contrib-python",
     "opencv-contrib-python-headless",
 )  # fmt: skip
+_LISTS_CAMERAS = ("rpicam-hello --list-cameras", "v4l2-ctl --list-devices", "lsusb")
 _HOT_C = 80.0
 """From here on a Raspberry Pi lowers its clock (Raspberry Pi documentation, "thermal")."""
 
@@ -120,9 +122,8 @@ def check_cameras(root: str = "/") -> list[Finding]:
     cameras = video.cameras(root)
     if not cameras:
         text = "no camera device: needed only for a camera; connect one with the power off"
-        on_pi = "Raspberry Pi" in (board.name() or "")
-        see = "rpicam-hello --list-cameras" if on_pi else "lsusb"
-        return [Finding("camera", "warning", text, see)]
+        see = (each for each in _LISTS_CAMERAS if shutil.which(each.split()[0]))
+        return [Finding("camera", "warning", text, next(see, None))]
     for camera in cameras:
         path = os.path.join(root, camera.device[1:])
         if not os.access(path, os.R_OK | os.W_OK):
@@ -167,11 +168,14 @@ def check_board(root: str = "/") -> list[Finding]:
         found.append(Finding("throttling", "ok", "none since boot"))
     governor = board.governor(root)
     if governor is not None:
-        slow = governor == "powersave"
+        # Some drivers have no more than powersave and performance, and mean something else by it.
+        offered = (board.governors(root) or "ondemand").split()
+        better = next((each for each in ("ondemand", "schedutil") if each in offered), None)
+        slow = governor == "powersave" and better is not None
         found.append(
             Finding(
                 "governor", "warning" if slow else "ok", governor,
-                "echo ondemand | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
+                f"echo {better} | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
                 if slow else None,
             )
         )  # fmt: skip

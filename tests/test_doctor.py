@@ -240,6 +240,20 @@ def test_heat_throttling_and_governor_are_told_with_what_helps(tmp_path: Path) -
     assert "scaling_governor" in (governor.fix or "")
 
 
+def test_fault_68_a_governor_is_offered_only_where_the_driver_has_it(tmp_path: Path) -> None:
+    folder = tmp_path / "sys" / "devices" / "system" / "cpu" / "cpu0" / "cpufreq"
+    folder.mkdir(parents=True)
+    (folder / "scaling_governor").write_text("powersave\n")
+    for offered, fix in (
+        ("performance powersave", None),  # intel_pstate: powersave is what others call ondemand
+        ("performance powersave schedutil", "echo schedutil | "),
+    ):
+        (folder / "scaling_available_governors").write_text(f"{offered}\n")
+        (finding,) = system.check_board(str(tmp_path))
+        assert finding.level == ("warning" if fix else "ok")
+        assert (finding.fix or "").startswith(fix or "")
+
+
 def test_a_clock_that_was_not_set_is_told(tmp_path: Path) -> None:
     """39."""
     assert system.check_clock(str(tmp_path)) is None
@@ -439,7 +453,8 @@ def test_fault_68_every_command_that_is_offered_can_be_pasted(
         patch.setattr(sys, "prefix", sys.base_prefix)
         patch.setattr(os.path, "exists", lambda path: path.endswith("EXTERNALLY-MANAGED"))
         found.append(libraries.pip("pip install numpy"))
-    assert found[-1].endswith(" ~/lesion-edge && ~/lesion-edge/bin/python -m pip install numpy")
+    python = "~/lesion-edge/bin/python"
+    assert f"&& {python} -m pip install numpy && {python} -m edge.doctor" in found[-1]
     for number in (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT, errno.ENOTDIR):
         gone = str(hostile / "not" / "there")
         finding = findings._folder_failed(gone, OSError(number, os.strerror(number)))
