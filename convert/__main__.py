@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import dataclasses
 import json
@@ -12,16 +11,16 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.arguments import count, share
 from edge.errors import LesionEdgeError
-from edge.files import write_atomically
+from edge.files import printable, write_atomically
 from edge.output import write_line
-from edge.picture import printable
 from edge.terminal import open_streams, quiet_native_stderr, say
 
 from .errors import ConvertError, ParityError, UsageError
+from .options import VARIANTS, make_parser
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
     from .parity import Budget
@@ -29,24 +28,14 @@ if TYPE_CHECKING:
     from .pixels import PixelContract
     from .weights import Weights
 
-VARIANTS = ("float32", "float16", "dynamic", "int8")
 _DEFAULT_WEIGHTS = Path(__file__).resolve().parent.parent / "models" / "model.h5"
 """In a checkout; an installed package has none."""
-_EPILOG = """\
-The weights' contract (how pixels became the network's input when it was trained) is folded into
-the first layer, so that every model file takes raw BGR bytes. Our own model.h5 names its
-contract; for other weights give --contract, or --channel-order, --scale and --offset.
-
-exit status: 0 every model file is within its budget and written; 1 one is not, or the conversion
-failed: then none is written; 2 wrong usage; 130 interrupted.
-
-Research and education only, not a diagnosis."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     open_streams()
-    parser = _make_parser()
+    parser = make_parser(__doc__)
     options = parser.parse_args(arguments)
     # TensorFlow and its libraries write to file descriptor 2 from C++: kept, shown on a crash.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -239,134 +228,6 @@ def _write(folder: Path, outcome: Outcome, about: dict[str, Any]) -> None:
         message = f"{printable(folder)}: can't be written: {error.strerror or error}"
         raise ConvertError(message) from error
     say(f"wrote {', '.join(files)} to {printable(folder)}")
-
-
-def _make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m convert",
-        description=__doc__,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add(
-        "--out", type=Path, default=Path("out"), metavar="DIR", help="where to write (default: out)"
-    )
-    add(
-        "--variants", type=_variants, default=VARIANTS, metavar="LIST",
-        help=f"which to make, with commas (default: {','.join(VARIANTS)})",
-    )  # fmt: skip
-    add("--json", action="store_true", help="print the report as JSON instead of the table")
-    add(
-        "--no-rewrite",
-        dest="rewrite",
-        action="store_false",
-        help="the int8 graph as the quantiser writes it, not the faster one with the same values",
-    )
-    add(
-        "--no-compact",
-        dest="compact",
-        action="store_false",
-        help="keep channels whose output is constant",
-    )
-    add(
-        "--tune-for",
-        choices=("x86", "arm"),
-        default="x86",
-        help="the processor to lay the int8 graph out for (default: x86; it runs on both)",
-    )
-    group = parser.add_argument_group("weights")
-    add = group.add_argument
-    add(
-        "--weights", metavar="SPEC",
-        help="a file (.h5, .weights.h5, .keras), upstream (the notebook's, by gdown), gdrive:ID, "
-        "or an https address (default: models/model.h5 of a checkout)",
-    )  # fmt: skip
-    add("--sha256", metavar="HEX", help="refuse weights with another hash")
-    add(
-        "--timeout",
-        type=_positive,
-        default=300.0,
-        metavar="S",
-        help="for a download (default: 300)",
-    )
-    add("--cache", type=Path, metavar="DIR", help="where downloads are kept")
-    group = parser.add_argument_group("contract of the weights")
-    add = group.add_argument
-    add("--contract", choices=("notebook", "keras"), help="BGR 0..255, or RGB divided by 255")
-    add("--channel-order", choices=("BGR", "RGB"))
-    add(
-        "--scale",
-        metavar="S",
-        help="input = pixel * scale + offset; one number, or three with commas",
-    )
-    add("--offset", metavar="O", help="one number, or three with commas; write --offset=-1")
-    add("--labels", type=_labels, metavar="A,B", help="default: benign,malignant")
-    add(
-        "--threshold",
-        type=share,
-        metavar="P",
-        help="B from this P(B) on (default: the weights', or 0.5)",
-    )
-    add("--name", help="what to call the model (default: the weights', or the file's)")
-    group = parser.add_argument_group("proof")
-    add = group.add_argument
-    add(
-        "--calibration", type=Path, metavar="DIR",
-        help="real pictures for int8 (default: the project's)",
-    )  # fmt: skip
-    add(
-        "--calibration-count",
-        type=count,
-        default=100,
-        metavar="N",
-        help="use at most N (default: 100)",
-    )
-    add("--seed", type=int, default=0, metavar="N", help="which N of them (default: 0)")
-    add(
-        "--held-out", type=Path, metavar="DIR",
-        help="real pictures to compare with Keras on (default: the project's)",
-    )  # fmt: skip
-    for name, metavar, what in (
-        ("--max-delta", "VARIANT=X", "largest |Δp| allowed"),
-        ("--mean-delta", "VARIANT=X", "mean |Δp| allowed"),
-        ("--flips", "VARIANT=X", "share of labels allowed to differ, 0 to 1"),
-    ):
-        add(name, type=_budget, action="append", default=[], metavar=metavar, help=what)
-    add("--rounds", type=count, default=50, metavar="N", help="timed invokes of each (default: 50)")
-    return parser
-
-
-def _variants(text: str) -> tuple[str, ...]:
-    chosen = tuple(text.split(","))
-    if unknown := [variant for variant in chosen if variant not in VARIANTS]:
-        message = f"unknown: {', '.join(unknown)}; there are {', '.join(VARIANTS)}"
-        raise argparse.ArgumentTypeError(message)
-    return chosen
-
-
-def _labels(text: str) -> tuple[str, str]:
-    first, _, second = text.partition(",")
-    if not first or not second or "," in second or first == second:
-        raise argparse.ArgumentTypeError("give two different labels, such as benign,malignant")
-    return first, second
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError("must be positive")
-    return value
-
-
-def _budget(text: str) -> tuple[str, float]:
-    variant, _, number = text.partition("=")
-    if variant not in VARIANTS:
-        raise argparse.ArgumentTypeError(f"give VARIANT=X with one of {', '.join(VARIANTS)}")
-    value = float(number)
-    if not value >= 0:
-        raise argparse.ArgumentTypeError("must be 0 or more")
-    return variant, value
 
 
 if __name__ == "__main__":

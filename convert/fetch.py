@@ -20,12 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from edge.files import open_regular, read_bounded, write_atomically
-from edge.picture import printable
+from edge.files import open_regular, printable, read_bounded, write_atomically
 
 from .download import Sink, download_drive, download_https
 from .errors import FetchError, UsageError
-from .weights import MAX_BYTES, is_weights, unreadable
+from .weights import MAX_BYTES
+from .weights_file import is_weights, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -208,7 +208,7 @@ def _inputs(node: Any, layer: Mapping[str, Any]) -> list[str]:
     if kwargs or extra:
         raise WeightsError(
             f"layer {shown(_name(layer))} is called with {shown(kwargs or extra)}, which changes "
-            "what it does; build the model without"
+            "what it does; build the model without it"
         )
     return found
 

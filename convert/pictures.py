@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.picture import decode, printable, read_bytes
+from edge.files import printable
+from edge.picture import decode, read_bytes
 from edge.preprocess import resize_into
 from edge.sources import expand
 

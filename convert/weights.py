@@ -16,7 +16,6 @@ import re
 import signal
 import subprocess
 import sys
-import zipfile
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -24,20 +23,16 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from edge.files import open_regular, read_bounded, write_atomically
-from edge.picture import printable
+from edge.files import open_regular, printable, read_bounded, write_atomically
 
+from .declared import DECLARED, declared_text
 from .errors import WeightsError
-from .model_config import MAX_CONFIG_BYTES
 from .network import LAYERS, NETWORK, FrontLayer
+from .weights_file import open_up, unreadable
 from .weights_h5 import (
-    DECLARED,
     MAX_PARSE_S,
-    SIGNATURE,
     check_shapes,
     finite_float32,
-    one_line,
-    parse_declared,
 )
 
 if TYPE_CHECKING:
@@ -52,10 +47,6 @@ if TYPE_CHECKING:
 MAX_BYTES = 256 << 20
 """Neither a file nor what a zip unpacks to may be larger; the network's own is 10 MB."""
 
-_ZIP_MEMBER = "model.weights.h5"
-_ZIP_SIGNATURE = b"PK\x03\x04"
-_CONFIG_MEMBER = "config.json"
-_PACK_AGAIN = "pack its files themselves: cd FOLDER; zip ../model.keras *.json *.h5"
 _PARSE_TIMEOUT_S = 60
 # What the legacy layout lists: every layer, in order, also those without weights.
 _LAYER_NAMES = ("image", *(spec.name for spec in NETWORK))
@@ -118,7 +109,7 @@ def read_weights(path: str | os.PathLike[str], *, sha256: str | None = None) -> 
         )
         raise WeightsError(message)
     try:
-        answer, arrays = _parse_apart(_open_up(data, name))
+        answer, arrays = _parse_apart(open_up(data, name, MAX_BYTES))
     except WeightsError as error:
         message = f"{shown_path}: {error}"
         raise WeightsError(message) from error
@@ -184,7 +175,7 @@ def write_weights(
         file.attrs["backend"] = np.bytes_(b"tensorflow")
         file.attrs["keras_version"] = np.bytes_(_KERAS_VERSION.encode())
         if declared is not None:
-            file.attrs[DECLARED] = np.bytes_(_declared_text(declared).encode())
+            file.attrs[DECLARED] = np.bytes_(declared_text(declared).encode())
         specs = {spec.name: spec for spec in LAYERS}
         for name in sorted(_LAYER_NAMES):
             group = file.create_group(name)
@@ -200,90 +191,6 @@ def write_weights(
                     data = finite_float32(specs[name], array)
                     group.create_dataset(weight_name, data=data, track_times=False)
     write_atomically(path, buffer.getvalue())
-
-
-def is_weights(data: bytes) -> bool:
-    """Return whether it begins as an HDF5 file or a ``.keras`` archive does."""
-    return data.startswith((SIGNATURE, _ZIP_SIGNATURE))
-
-
-def _refuse_kind(data: bytes, name: str) -> WeightsError:
-    from edge.kinds import identify
-
-    kind = identify(data)
-    if kind is not None:
-        return WeightsError(f"{kind.name}, not weights of Keras; {kind.way_out}")
-    # Nothing in a checkpoint's data tells what it is.
-    if re.search(r"\.data-\d{5}-of-\d{5}$", name):
-        return WeightsError(
-            "the data of a TensorFlow checkpoint; load it in the program that made it, and give "
-            "the file of model.save_weights('model.weights.h5')"
-        )
-    return WeightsError(f"no HDF5 file and no .keras archive: it starts with {data[:16]!r}")
-
-
-def unreadable(path: str | os.PathLike[str], error: Exception) -> str:
-    """Return why a weights file can't be opened, and what to give; without the path."""
-    if os.path.exists(os.path.join(path, "saved_model.pb")):
-        return (
-            "a SavedModel folder; load it in the program that made it, save that as .keras or .h5 "
-            "(model.save('model.keras')) and give the file"
-        )
-    if os.path.exists(os.path.join(path, _ZIP_MEMBER)):
-        return f"an unpacked .keras archive; {_PACK_AGAIN}"
-    reason = getattr(error, "strerror", None) or error
-    return (
-        f"the weights can't be read: {reason}; give the path of an .h5 or .keras file, upstream, "
-        "gdrive:ID or https://..."
-    )
-
-
-def _open_up(data: bytes, name: str) -> bytes:
-    """Return what the process that reads is given: an HDF5 file, before it an archive's config."""
-    if data.startswith(SIGNATURE):
-        return data
-    if data.startswith(_ZIP_SIGNATURE):
-        return _from_archive(data)
-    raise _refuse_kind(data, name)
-
-
-def _from_archive(data: bytes) -> bytes:
-    names, found = _read_members(data)
-    if (inner := found.get(_ZIP_MEMBER)) is None:
-        if any(each.endswith(f"/{_ZIP_MEMBER}") for each in names):
-            raise WeightsError(f"a zip of a folder that holds {_ZIP_MEMBER}; {_PACK_AGAIN}")
-        raise WeightsError(f"a zip without {_ZIP_MEMBER}: {_refuse_kind(data, '')}")
-    if not inner.startswith(SIGNATURE):
-        raise WeightsError(f"{_ZIP_MEMBER} is no HDF5 file: it starts with {inner[:16]!r}")
-    if not (config := found.get(_CONFIG_MEMBER)):
-        raise WeightsError(
-            f"a .keras archive without {_CONFIG_MEMBER}, so that it doesn't say what network it "
-            "is; save the model again with Keras"
-        )
-    return config + inner
-
-
-def _read_members(data: bytes) -> tuple[list[str], dict[str, bytes]]:
-    """Return the names of all members, and the content of the two that are looked at."""
-    found: dict[str, bytes | None] = {}
-    limits = {_ZIP_MEMBER: MAX_BYTES, _CONFIG_MEMBER: MAX_CONFIG_BYTES}
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            names = archive.namelist()
-            for member in limits.keys() & set(names):
-                with archive.open(member) as stream:
-                    found[member] = read_bounded(stream, limits[member])  # type: ignore[arg-type]
-    except Exception as error:  # zipfile passes on whatever its decompressors raise
-        message = f"the archive is damaged ({one_line(error)}); fetch it again"
-        raise WeightsError(message) from error
-    whole = {}
-    for member, content in found.items():
-        if content is None:
-            raise WeightsError(f"{member} unpacks to more than {limits[member] >> 20} MiB")
-        if names.count(member) > 1:
-            raise WeightsError(f"the archive has two members {member}; save the model again")
-        whole[member] = content
-    return names, whole
 
 
 def _parse_apart(data: bytes) -> tuple[dict[str, Any], Arrays]:
@@ -333,13 +240,3 @@ def _parse_apart(data: bytes) -> tuple[dict[str, Any], Arrays]:
         kernel, bias, flat = np.split(flat, np.cumsum([math.prod(spec.kernel), *spec.bias]))
         arrays[spec.name] = (kernel.reshape(spec.kernel), bias)
     return answer, MappingProxyType(arrays)
-
-
-def _declared_text(declared: Mapping[str, object]) -> str:
-    try:
-        text = json.dumps(dict(declared), sort_keys=True, separators=(",", ":"))
-    except (TypeError, ValueError) as error:
-        message = f"what is to be declared can't be written as JSON: {one_line(error)}"
-        raise WeightsError(message) from error
-    parse_declared(text)
-    return text
