@@ -25,6 +25,10 @@ _SYSTEM = frozenset(
 """What systems and network disks put into every folder, in lower case; beside any ``.name``."""
 _OURS = ("_annotated", "snapshot-")
 """What the name of a picture that we annotated has in it; whether it is one, its comment tells."""
+_OTHER_PICTURES = (
+    *(".heic", ".heif", ".avif", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".jp2", ".jxl"),
+    *(".dng", ".raw", ".cr2", ".cr3", ".nef", ".arw", ".dcm", ".dicom", ".psd", ".pdf"),
+)
 _ENDINGS_TOLD = 5
 
 
@@ -63,7 +67,8 @@ class LeftOut:
 
     def advice(self) -> str:
         """Return what to do about it, where it was all that there is."""
-        return "; save pictures of other kinds as JPEG or PNG first" if self.endings else ""
+        others = not self.endings.keys().isdisjoint(_OTHER_PICTURES)
+        return "; save pictures of other kinds as JPEG or PNG first" if others else ""
 
 
 def is_hidden(name: str, pattern: Sequence[str]) -> bool:

@@ -191,6 +191,15 @@ def test_fault_64_a_folder_of_a_phones_pictures_says_what_they_are(tmp_path: Pat
     )
 
 
+def test_fault_64_a_folder_without_any_picture_says_what_is_there(tmp_path: Path) -> None:
+    _make(tmp_path, "a.csv", "b.csv", "c", "d.", *(f"x.{number}" for number in range(9)))
+    _, (error,), _ = _expand(tmp_path)
+    assert error == (
+        f"{tmp_path}: no JPEG or PNG in this folder; left out: 13 of other kinds"
+        " (2 .csv, 2 without an ending, 1 .0, 1 .1, 1 .2, ...)"
+    )
+
+
 def test_fault_64_a_pattern_takes_whatever_fits_it_and_an_error_names_it(tmp_path: Path) -> None:
     _make(tmp_path, "a.jpg", "b.heic", "sub/c.heic", "sub/deep/d.heic", "[x]*.jpg")
     assert _names(tmp_path, _expand(f"{tmp_path}/*.heic")[0]) == ["b.heic"]
