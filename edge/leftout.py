@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from .comment import is_ours
@@ -75,6 +74,10 @@ def is_hidden(name: str, pattern: Sequence[str]) -> bool:
     """Tell whether a name is hidden or a system's, unless the pattern itself names it."""
     if not (name.startswith(".") or name.lower() in _SYSTEM) or name in (".", ".."):
         return False
+    if not pattern:
+        return True
+    from fnmatch import fnmatchcase  # only patterns need it
+
     return not any(fnmatchcase(name, part) for part in pattern if part[:1] not in ("*", "?"))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-from fnmatch import fnmatchcase
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
@@ -163,6 +162,8 @@ def _match(
 
 def _fits(names: Sequence[str], pattern: Sequence[str]) -> bool:
     """Tell whether the names of a path fit the parts of a pattern; ``**`` is any number of them."""
+    from fnmatch import fnmatchcase
+
     if not pattern:
         return not names
     if pattern[0] == "**":
