@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 
 from edge import Analysis, PredictionError, Timings
-from edge.camera import CameraStuckError, Patience, Settings, Snapshot, SnapshotLoop
+from edge.camera import CameraStuckError, Patience, Settings, Snapshot, SnapshotLoop, open_source
 from edge.camera.opencv import OpenCVCamera
 from edge.camera.simulation import ScriptedCamera, SimulatedClock
 from edge.errors import CameraError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -160,6 +161,88 @@ def test_fault_35_an_old_frame_is_never_analysed_and_reopens_the_camera() -> Non
     assert [s.frame_state for s in loop] == ["ok", "stale", "stale", "stale", "ok"]
     assert len(analyzer.seen) == 2
     assert (loop.supervisor.failures, camera.opened) == (1, 2)
+
+
+def test_fault_59_damaged_frames_are_counted_told_once_and_reopen_the_camera(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock = SimulatedClock()
+    camera = ScriptedCamera(
+        clock, [_picture(), "damaged", "damaged", "damaged", "damaged", _picture(1), "damaged"]
+    )
+    analyzer = _Analyzer(clock)
+    loop = SnapshotLoop(camera, analyzer, Settings(interval_s=10, count=8), clock=clock)
+    with caplog.at_level(logging.WARNING, "edge.camera"):
+        snapshots = list(loop)
+    assert [s.frame_state for s in snapshots] == [
+        "ok", *["damaged"] * 4, "ok", "damaged", "ok",
+    ]  # fmt: skip
+    assert len(analyzer.seen) == 3
+    assert loop.counts["damaged"] == 5
+    assert (loop.supervisor.failures, camera.opened) == (1, 2)
+    assert snapshots[1].to_dict()["damage"] == "scripted: damaged, as told"
+    assert "label" not in snapshots[1].to_dict()
+    assert [text.split(":")[0] for text in caplog.messages] == [
+        "a damaged frame, not analysed", "camera lost", "camera is back after 20 s and 1 tries",
+    ]  # fmt: skip
+
+
+def test_fault_59_a_camera_that_gives_nothing_but_damage_is_looked_at_for_as_long_as_asked() -> (
+    None
+):
+    clock = SimulatedClock()
+    camera = ScriptedCamera(clock, ["damaged"] * 1000)
+    loop = SnapshotLoop(camera, _Analyzer(clock), Settings(interval_s=60, count=600), clock=clock)
+    assert {s.frame_state for s in loop} == {"damaged"}
+    assert loop.counts["damaged"] == 600
+    assert camera.opened == 600 // 3  # not once more than every third frame
+
+
+@pytest.mark.parametrize("fill", [(0, 135, 0), (128, 128, 128), (77, 80, 83)])
+@pytest.mark.parametrize("share", [0.06, 0.5, 1.0])
+def test_fault_59_rows_that_a_decoder_filled_in_are_damage(
+    fill: tuple[int, int, int], share: float
+) -> None:
+    clock = SimulatedClock()
+    image = _picture()
+    image[round(120 * (1 - share)) :] = fill
+    camera = ScriptedCamera(clock, [image])
+    analyzer = _Analyzer(clock)
+    loop = SnapshotLoop(camera, analyzer, Settings(count=1), clock=clock)
+    (snapshot,) = loop
+    assert snapshot.frame_state == "damaged"
+    assert "one colour" in snapshot.to_dict()["damage"]
+    assert analyzer.seen == []
+
+
+def test_bars_above_and_below_darkness_and_glare_are_no_damage() -> None:
+    clock = SimulatedClock()
+    bars = _picture()
+    bars[:20] = bars[-20:] = 16
+    black, white = np.zeros((120, 160, 3), np.uint8), np.full((120, 160, 3), 255, np.uint8)
+    camera = ScriptedCamera(clock, [bars, black, white])
+    loop = SnapshotLoop(camera, _Analyzer(clock), Settings(interval_s=1, count=3), clock=clock)
+    assert [s.frame_state for s in loop] == ["ok", "black", "saturated"]
+
+
+def test_fault_66_a_slow_stream_is_not_warmed_up_for_longer_than_a_read_may_take() -> None:
+    clock = SimulatedClock()
+    camera = ScriptedCamera(clock, slow_s=2)
+    settings = Settings(count=1, warmup=10, max_age_s=3, patience=Patience(open_s=15, read_s=5))
+    loop = SnapshotLoop(camera, _Analyzer(clock), settings, clock=clock)
+    assert [s.frame_state for s in loop] == ["ok"]
+    assert clock.monotonic() == 3 * 2 + 2
+
+
+def test_a_damaged_picture_of_a_folder_is_a_damaged_frame(tmp_path: Path) -> None:
+    for number in range(2):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), _picture(number))
+    jpeg = cv2.imencode(".jpg", _picture(2))[1].tobytes()
+    (tmp_path / "a.JFIF").write_bytes(jpeg[: len(jpeg) // 2])
+    clock = SimulatedClock()
+    camera = open_source(str(tmp_path), interval_s=1, timeout_s=1)
+    loop = SnapshotLoop(camera, _Analyzer(clock), Settings(interval_s=1, count=3), clock=clock)
+    assert [s.frame_state for s in loop] == ["ok", "ok", "damaged"]
 
 
 def test_fault_36_a_camera_unplugged_five_times_leaves_no_threads_or_files() -> None:
@@ -368,8 +451,6 @@ def test_a_snapshot_is_json_in_the_schema_of_edge_run() -> None:
 
 
 def test_opencv_gives_the_frames_of_a_real_file(tmp_path: object) -> None:
-    from edge.camera import open_source
-
     path = f"{tmp_path}/film.avi"
     writer = cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (160, 120))
     for seed in range(25):

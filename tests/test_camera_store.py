@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import random
@@ -220,6 +221,71 @@ def test_no_more_pictures_are_kept_than_asked_for_over_a_restart_too(tmp_path: P
     assert _pictures(tmp_path)[-1].startswith("snapshot-20260101T000014")
 
 
+def test_fault_71_after_the_clock_went_back_the_oldest_picture_is_still_the_oldest(
+    tmp_path: Path,
+) -> None:
+    years = (0, 30, -56, -56, 1)  # years off: right, far ahead, 1970 and on, right again
+    made: list[str] = []
+    for number, off in enumerate(years):
+        store = Store(str(tmp_path), keep=3)  # a start each, as of a board that loses its time
+        for part in range(2):
+            path = store.save(_snapshot(2 * number + part, days=365 * off))
+            assert path is not None
+            made.append(os.path.basename(path))
+            assert set(_pictures(tmp_path)) == set(made[-3:])
+        store.close()
+    assert len(set(made)) == 10
+    assert {line["saved"] for line in _lines(tmp_path)} == set(made)
+
+
+def test_fault_71_pictures_of_an_older_version_are_the_oldest_and_go_by_their_time(
+    tmp_path: Path,
+) -> None:
+    old = [
+        f"snapshot-2026010{day}T000000.000Z-{run}-{number:06}.jpg"
+        for day, run, number in ((1, "ffffffff", 900), (2, "00000000", 1), (3, "aaaaaaaa", 5))
+    ]
+    for name in reversed(old):
+        (tmp_path / name).write_bytes(b"\xff\xd8")
+    store = Store(str(tmp_path), keep=3)
+    first = store.save(_snapshot(1, days=-365 * 56))
+    assert first is not None
+    assert set(_pictures(tmp_path)) == {*old[1:], os.path.basename(first)}
+    for number in range(2, 4):
+        store.save(_snapshot(number, days=-365 * 56))
+    assert os.path.basename(first) in _pictures(tmp_path)
+    assert not set(old) & set(_pictures(tmp_path))
+
+
+def test_fault_71_the_log_of_1970_stays_though_its_day_is_the_oldest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(str(tmp_path), policy="positive", min_free_bytes=1000)
+    store.save(_snapshot(0, "malignant"))
+    store.save(_snapshot(1, days=-365 * 56))
+    free = iter([0, 10**12])
+    monkeypatch.setattr(store, "_free", lambda: next(free, 10**12))
+    store.save(_snapshot(2, days=-365 * 56))
+    logs = sorted(path.name for path in tmp_path.glob("*.jsonl"))
+    assert len(logs) == 2
+    assert logs[0].startswith("snapshots-1970")
+    assert len(_lines(tmp_path)) == 3
+
+
+def test_fault_71_half_a_line_of_a_day_long_past_is_cut_off_before_another_is_added(
+    tmp_path: Path,
+) -> None:
+    store = Store(str(tmp_path), policy="positive")
+    for number, days in enumerate((0, 1, 2, -365 * 56)):
+        store.save(_snapshot(number, days=days))
+    store.close()
+    (log,) = tmp_path.glob("snapshots-1970*.jsonl")
+    log.write_bytes(log.read_bytes() + b'{"image": "te')
+    os.utime(log, (0, 0))  # the clock was at 1970 as well
+    Store(str(tmp_path), policy="positive").save(_snapshot(5, days=-365 * 56))
+    assert len(_lines(tmp_path)) == 5
+
+
 def test_fault_45_a_folder_that_is_deleted_is_made_again(tmp_path: Path) -> None:
     folder = tmp_path / "out"
     store = Store(str(folder))
@@ -282,6 +348,39 @@ def test_a_second_loop_on_the_same_folder_is_refused(tmp_path: Path) -> None:
         Store(str(tmp_path))
     first.close()
     Store(str(tmp_path))
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL])
+def test_fault_68_a_share_without_locks_is_written_to_with_one_warning(
+    tmp_path: Path,
+    number: int,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    store = Store(str(tmp_path / "share"))
+    assert [store.save(_snapshot(n)) is None for n in range(3)] == [False] * 3
+    for path in (tmp_path / "share").iterdir():
+        path.unlink()
+    (tmp_path / "share").rmdir()
+    assert store.save(_snapshot(4)) is not None
+    assert [("no locks" in text) for text in caplog.messages] == [True]
+    store.close()
+    _assert_whole(tmp_path / "share")
+
+
+def test_a_lock_that_nfs_refuses_is_another_loops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")  # fcntl(2), F_SETLK
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(OutputError, match="another loop"):
+        Store(str(tmp_path))
 
 
 def test_logs_of_days_without_pictures_go_first_when_space_is_short(

@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from edge.analysis import NOTICE
@@ -46,15 +47,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     open_streams()
     options = _parse(arguments)
     try:
-        camera = open_source(
-            options.source, interval_s=options.interval, timeout_s=options.read_timeout,
-            size_wh=options.size,
-        )  # fmt: skip
         with quiet_native_stderr():  # OpenCV and FFmpeg complain of every try
             logging.basicConfig(
                 format="edge.camera: %(message)s", level=logging.INFO, stream=sys.stderr, force=True
             )
-            return check(options, camera) if options.check else _run(options, camera)
+            open_camera = partial(
+                open_source, options.source, interval_s=options.interval,
+                timeout_s=options.read_timeout, size_wh=options.size,
+            )  # fmt: skip
+            return check(options, open_camera) if options.check else _run(options, open_camera())
     except CameraStuckError as error:
         say(f"edge.camera: {error}")
         return 3

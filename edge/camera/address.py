@@ -73,14 +73,14 @@ def parse(source: str) -> Address:
     the last ``@`` that a host can follow.  What is percent-encoded already stays so.
 
     Raises:
-        CameraError: there is no host in it; the message repeats nothing of it.
+        CameraError: there is no host in it, or no such port; the message repeats nothing.
 
     """
     scheme, rest = _split_scheme(source)
     found = _find_host(rest)
     if found is None:
         raise CameraError(
-            f"{scheme}://{_HIDDEN}: there is no host in this address",
+            f"{scheme}://{_HIDDEN}: no host can be seen in this address",
             f"write {scheme}://HOST/PATH, or {scheme}://USER:PASSWORD@HOST/PATH",
         )
     info, match = found

@@ -116,10 +116,10 @@ def _no_source(source: str) -> CameraError:
     problem = "no camera, file or folder of this name"
     if re.search(r"\s!\s|^\w+src\b", source):
         problem = "a GStreamer pipeline isn't taken"
-    elif re.search(r"[*?\[]|%\d*d", source) and "://" not in source:
-        problem = "a pattern isn't taken: give the folder"
     elif re.match(r"[\w.-]+:\d+(?:/|$)|\[[0-9A-Fa-f:]+\]|\d+(?:\.\d+){3}", source):
         problem = "an address needs its scheme: rtsp://HOST:PORT/PATH or http://HOST:PORT/PATH"
+    elif re.search(r"[*?\[]|%\d*d", source) and "://" not in source:
+        problem = "a pattern isn't taken: give the folder"
     elif re.search("csi|pi|libcamera", source, re.IGNORECASE) and "/" not in source:
         problem = "no camera of this name; a Raspberry Pi's own is picamera2"
     return CameraError(f"{name}: {problem}", f"--source takes {TAKEN}")

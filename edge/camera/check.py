@@ -25,6 +25,7 @@ from .supervisor import Patience
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from edge.analysis import Analysis
     from edge.picture import Picture
@@ -58,7 +59,7 @@ def loop_settings(options: argparse.Namespace) -> Settings:
     )
 
 
-def check(options: argparse.Namespace, camera: Camera) -> int:
+def check(options: argparse.Namespace, open_camera: Callable[[], Camera]) -> int:
     """Print findings on everything a loop of these options needs; return 1 if any failed."""
     findings = [
         check_runtime(options.model, options.contract),
@@ -71,35 +72,41 @@ def check(options: argparse.Namespace, camera: Camera) -> int:
     except LesionEdgeError as error:
         findings.append(Finding("model", "failed", str(error), "see the other findings"))
         analyzer = _NoAnalyzer()
-    settings = loop_settings(options)
-    findings.insert(0, check_camera(camera, analyzer, settings))
+    findings.insert(0, check_camera(open_camera, analyzer, loop_settings(options)))
     if options.save != "none":
         folder = check_folder(options.out, options.min_free)
-        findings.append(check_lock(options.out) if folder.level == "ok" else folder)
+        findings.append(check_lock(options.out, folder) if folder.level == "ok" else folder)
     print_findings(findings, as_json=options.json)
     return 1 if failed(findings) else 0
 
 
-def check_camera(camera: Camera, analyzer: Analyzer | _NoAnalyzer, settings: Settings) -> Finding:
+def check_camera(
+    open_camera: Callable[[], Camera], analyzer: Analyzer | _NoAnalyzer, settings: Settings
+) -> Finding:
     """Run the loop for three snapshots that nobody saves, two seconds apart at most."""
-    patience = replace(settings.patience, give_up_s=settings.patience.open_s)
-    loop = SnapshotLoop(
-        camera,
-        analyzer,
-        replace(
-            settings, interval_s=min(settings.interval_s, _INTERVAL_MOST_S), count=_SNAPSHOTS,
-            wait_for_camera=False, patience=patience,
-        ),
-    )  # fmt: skip
+    settings = replace(
+        settings,
+        interval_s=min(settings.interval_s, _INTERVAL_MOST_S),
+        count=_SNAPSHOTS,
+        wait_for_camera=False,
+        patience=replace(settings.patience, give_up_s=settings.patience.open_s),
+    )
     try:
-        return _found(camera.name, list(loop))
+        camera = open_camera()
+        return _found(camera.name, list(SnapshotLoop(camera, analyzer, settings)))
     except CameraError as error:
         fix = error.fix or "unplug the camera, or switch it off, and connect it again"
         return Finding("camera", "failed", error.problem, fix)
 
 
-def check_lock(folder: str) -> Finding:
-    """Try what keeps two loops out of one folder, and leave no file there."""
+def check_lock(folder: str, writable: Finding) -> Finding:
+    """Try what keeps two loops out of one folder, and leave no file there.
+
+    Args:
+        folder: the folder; it need not exist.
+        writable: what was found when writing to it was tried, which is the answer if all is well.
+
+    """
     folder = existing = os.path.abspath(folder)
     while not os.path.isdir(existing):
         existing = os.path.dirname(existing)
@@ -122,11 +129,11 @@ def check_lock(folder: str) -> Finding:
             os.unlink(path)
     os.close(descriptor)
     if locked:
-        return Finding("folder", "ok", f"{printable(folder)}: can be written and locked")
+        return writable
     return Finding(
         "folder", "warning",
-        f"{printable(folder)}: can be written, but this file system has no locks: two loops that "
-        "write to it would not notice each other",
+        f"{writable.message}, but this file system has no locks: two loops that write to it "
+        "would not notice each other",
         "let only one loop write to this folder",
     )  # fmt: skip
 

@@ -72,11 +72,11 @@ class HttpCamera(Camera):
         self._data: bytes | None = None
         self._ahead = b""
         self._arrived_s = 0.0
-        self._frames = 0
+        self._given = False
 
     def open(self) -> None:
         """Connect and look what there is; raise a :class:`CameraError` that tells it apart."""
-        self._frames = 0
+        self._given = False
         self._fetch()
         single = self._stream is None and self._other is None
         self.live, self.warmup = not single, 0 if single else _WARMUP
@@ -85,17 +85,12 @@ class HttpCamera(Camera):
         """Move on to the newest picture that came; False if the stream is over."""
         if self._other is not None:
             return self._other.grab()
-        if self._stream is not None and self._grab_newest(self._stream):
-            return True
         if self._stream is not None:
-            if self._frames != 1:
-                return False
-            # A stream of one part is a single picture all the same.
-            self.live, self._stream = False, None
+            return self._grab_newest(self._stream)
         # The picture that the opening gave is a frame as well, while it is new.
-        if self._frames or time.monotonic() - self._arrived_s > _NEW_S:
+        if self._given or time.monotonic() - self._arrived_s > _NEW_S:
             self._fetch()
-        self._frames += 1
+        self._given = True
         return True
 
     def arrived_s(self) -> float | None:
@@ -127,13 +122,16 @@ class HttpCamera(Camera):
             kind = self._kind()
             boundary = str(self._response.headers.get_param("boundary", ""))
             stream = Multipart(self._read, self._is_quiet, boundary.encode("latin-1", "replace"))
-            if kind.startswith("multipart/"):
-                self._stream = stream
-                return
-            if kind in _PICTURES:
+            multipart = kind.startswith("multipart/")
+            if multipart or kind in _PICTURES:
                 self._data = stream.next()
                 if self._data is None:
                     raise CameraError(f"{self.name}: the answer holds no JPEG or PNG picture")
+                # A stream of one part is a single picture all the same.
+                if multipart and not stream.is_over():
+                    self._stream = stream
+                else:
+                    self._response.close()  # small cameras serve one at a time
                 return
         if kind in _PAGES:
             raise CameraError(
@@ -173,14 +171,11 @@ class HttpCamera(Camera):
         try:
             yield
         except HTTPError as error:
-            moved = shown(error.url)
-            name = (
-                self.name if moved == self.name else f"{self.name}, sent on to {printable(moved)}"
-            )
+            stayed = error.url.startswith(f"{self._address.origin}/")  # else the password did
+            name = self.name if stayed else f"{self.name}, sent on to {printable(shown(error.url))}"
             error.close()
-            raise explain_status(
-                name, error.code, with_user=self._address.user is not None
-            ) from None
+            with_user = stayed and self._address.user is not None
+            raise explain_status(name, error.code, with_user=with_user) from None
         except CameraError as error:
             text = str(error)
             if text.startswith(self.name):
@@ -210,10 +205,16 @@ class HttpCamera(Camera):
         ahead, self._ahead = self._ahead, b""
         if ahead:
             return ahead
+        late = CameraError(
+            f"{self.name}: no whole picture came within {self._timeout_s:g} s",
+            "a slow camera needs a longer --read-timeout",
+        )
         if time.monotonic() > self._deadline:
-            raise TimeoutError
+            raise late
         try:
             return self._response.read1(_CHUNK)
+        except TimeoutError:
+            raise late from None
         except http.client.IncompleteRead as error:  # cut off: what came is judged by its bytes
             return error.partial
 
@@ -232,7 +233,6 @@ class HttpCamera(Camera):
         with self._explained():
             while (picture := stream.next()) is not None:
                 self._data, self._arrived_s, grabbed = picture, stream.began_s, True
-                self._frames += 1
                 if self._is_quiet(0.0) or time.monotonic() > until:
                     break
         return grabbed

@@ -46,6 +46,7 @@ class Multipart:
         self._read, self._quiet = read, quiet
         self._boundary = b"\n--" + (boundary.strip(b'" \t').lstrip(b"-") or b"\r\n")
         self._buffer = bytearray()
+        self._ended = False
         self.began_s = 0.0
         """When the last picture's first bytes came, on Python's monotonic clock, in seconds."""
 
@@ -68,6 +69,12 @@ class Multipart:
         picture = bytes(self._buffer[:end])
         del self._buffer[:end]
         return picture
+
+    def is_over(self) -> bool:
+        """Tell whether the stream is known to have ended; may take what comes just now."""
+        if not self._quiet():
+            self._more()
+        return self._ended
 
     def _skip_to_start(self) -> bytes | None:
         """Drop what lies before the next picture; return the end of it, which holds its header."""
@@ -105,6 +112,7 @@ class Multipart:
 
     def _more(self) -> bool:
         data = self._read()
+        self._ended = not data
         self._buffer += data
         if len(self._buffer) > MAX_BYTES:
             raise CameraError(f"a picture larger than the limit of {MAX_BYTES} bytes")

@@ -125,6 +125,7 @@ def explain_failure(name: str, address: Address, error: BaseException) -> Camera
         problem, fix = "no way to this host", "is this machine in the camera's network?"
     elif isinstance(error, ConnectionError):
         problem = "the connection was cut off"
+        fix = "is the camera on, and is the scheme right: http:// or https://?"
     elif isinstance(error, http.client.HTTPException):
         problem = f"what answers doesn't speak {address.scheme.upper()}"
         fix = "check the port and the scheme: rtsp:// or http://"
@@ -174,9 +175,10 @@ def _describe(connection: socket.socket, address: Address) -> int:
 def _authorization(challenges: list[str], address: Address) -> str:
     if address.user is None:
         return ""
-    user = (address.user, address.password)
+    passwords = urllib_request.HTTPPasswordMgrWithDefaultRealm()
+    passwords.add_password(None, address.origin, address.user, address.password)
     for challenge in filter(is_digest, challenges):
-        handler = DigestAuth(SimpleNamespace(find_user_password=lambda *_: user))  # type: ignore[arg-type]
+        handler = DigestAuth(passwords)
         request = SimpleNamespace(
             full_url=address.plain, selector=address.plain, data=None, get_method=lambda: "DESCRIBE"
         )
@@ -186,7 +188,7 @@ def _authorization(challenges: list[str], address: Address) -> str:
     if any(challenge.lower().startswith("basic") for challenge in challenges):
         import base64
 
-        raw = ":".join(user).encode("utf-8", "surrogateescape")
+        raw = f"{address.user}:{address.password}".encode("utf-8", "surrogateescape")
         return f"Authorization: Basic {base64.b64encode(raw).decode()}\r\n"
     return ""
 

@@ -8,7 +8,6 @@ part of the picture's last twentieth can't be seen.
 
 from __future__ import annotations
 
-import glob
 import os
 import stat
 import time
@@ -174,7 +173,7 @@ def _check_device(path: str, name: str) -> None:
         raise CameraError(f"{name}: no such camera", _present()) from error
     if not stat.S_ISCHR(mode):
         raise CameraError(f"{name}: not a camera, picture folder or video file")
-    if video.is_csi(os.path.realpath(path)):
+    if video.is_csi(path):
         raise CameraError(
             f"{name}: a CSI camera, which gives pictures through libcamera only",
             "use --source picamera2",
@@ -187,10 +186,6 @@ def _check_device(path: str, name: str) -> None:
 
 def _present() -> str:
     """Say which cameras there are; a name by-id stays a camera's own whatever its number is."""
-    links = sorted(glob.glob("/dev/v4l/by-id/*-index0"))
-    if not links:
-        return "is it plugged in? 'ls /dev/video*' shows those there are"
-    return (
-        "is it plugged in? 'ls /dev/video*' shows those there are; numbers change, these names "
-        f"don't: {', '.join(map(printable, links))}"
-    )
+    text = "is it plugged in? 'ls /dev/video*' shows the devices there are"
+    names = ["picamera2" if each.csi else each.lasting or each.device for each in video.cameras()]
+    return f"{text}; cameras: {', '.join(map(printable, dict.fromkeys(names)))}" if names else text

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from edge.errors import CameraError
+from edge.errors import CameraError, PictureError
 
 from .camera import Camera
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    Step: TypeAlias = "NDArray[np.uint8] | Literal['fail', 'none', 'hang', 'raise']"
+    Step: TypeAlias = "NDArray[np.uint8] | Literal['fail', 'none', 'hang', 'raise', 'damaged']"
 
 
 class SimulatedClock:
@@ -133,9 +133,9 @@ class ScriptedCamera(Camera):
     Args:
         clock: what its time passes by.
         steps: one for each snapshot that is asked for, then as many plain frames as wanted:
-            a picture (height, width, 3) uint8 BGR; ``"fail"``: no frame comes; ``"none"``: a
-            frame that can't be decoded; ``"raise"``: the driver raises; ``"hang"``: the read
-            doesn't return until :meth:`release`.
+            a picture (height, width, 3) uint8 BGR; ``"fail"``: no frame comes; ``"none"``: no
+            frame can be decoded; ``"damaged"``: this one can't; ``"raise"``: the driver raises;
+            ``"hang"``: the read doesn't return until :meth:`release`.
         slow_s: how long each read takes, in seconds.
 
     """
@@ -150,7 +150,7 @@ class ScriptedCamera(Camera):
         self._clock, self._steps, self._slow_s = clock, iter(steps), slow_s
         self._image: NDArray[np.uint8] | None = None
         self._plain = _noise()
-        self._released = False
+        self._released = self._damaged = False
         self.absent = False
         """While true, every opening fails."""
         self.opened = self.closed = 0
@@ -169,6 +169,7 @@ class ScriptedCamera(Camera):
         if self.absent:
             return False
         step = next(self._steps, None)
+        self._damaged = isinstance(step, str) and step == "damaged"
         self._image = next(self._plain) if step is None else None
         if isinstance(step, np.ndarray):
             self._image = step
@@ -176,10 +177,12 @@ class ScriptedCamera(Camera):
             self._clock.wait(lambda: self._released, None)
         elif step == "raise":
             raise RuntimeError("the driver is at a loss")
-        return not isinstance(step, str) or step == "none"
+        return not isinstance(step, str) or step in ("none", "damaged")
 
     def retrieve(self) -> NDArray[np.uint8] | None:
         """Return the step's picture."""
+        if self._damaged:
+            raise PictureError("scripted: damaged, as told")
         return self._image
 
     def close(self) -> None:
