@@ -34,7 +34,6 @@ _SETTINGS = {
     "output_dim": "units",
     "bias": "use_bias",
     "init": "kernel_initializer",
-    "p": "rate",
 }
 # Of these a person means it who says training=True: Monte Carlo dropout.
 _NOISY = ("Dropout", "Dropout1D", "Dropout2D", "Dropout3D", "Noise")
@@ -163,17 +162,17 @@ def _renamed(config: Mapping[str, Any]) -> dict[str, Any]:
 def _line(config: Mapping[str, Any], layers: Mapping[str, Any]) -> list[Any]:
     """Return a Functional model's layers from its input to its output."""
     first, last = (
-        _only(list(_references(config[key])), f"the model has {{}} {key[:-7]}s")
+        _reference(_only(list(_references(config[key])), "the model", f"{key[:-7]}s"), layers)
         for key in ("input_layers", "output_layers")
     )
     line, name = [], last
     while name not in line:
         line.append(name)
-        nodes = layers[name].get("inbound_nodes") or []
+        who, nodes = f"layer {shown(name)}", layers[name].get("inbound_nodes") or []
         if not nodes:
             break
-        node = _only(nodes, f"layer {shown(name)} is used {{}} times")
-        name = _only(_inputs(node, layers[name]), f"layer {shown(name)} takes {{}} inputs")
+        node = _only(nodes, who, "uses")
+        name = _reference(_only(_inputs(node, layers[name]), who, "inputs"), layers)
     if line[-1] != first:
         raise WeightsError(
             f"the line of layers begins with {shown(line[-1])}, not with the input {shown(first)}"
@@ -183,14 +182,14 @@ def _line(config: Mapping[str, Any], layers: Mapping[str, Any]) -> list[Any]:
     return [layers[name] for name in reversed(line)]
 
 
-def _only(found: Sequence[Any], message: str) -> Any:
+def _only(found: Sequence[Any], who: str, what: str) -> Any:
     if len(found) != 1:
-        raise WeightsError(f"{message.format(len(found))}, not one; it must be a straight line")
+        raise WeightsError(f"{who} has {len(found)} {what}, not one; it must be a straight line")
     return found[0]
 
 
-def _inputs(node: Any, layer: Mapping[str, Any]) -> list[str]:
-    """Return the names of the layers that a call of a layer takes its input from."""
+def _inputs(node: Any, layer: Mapping[str, Any]) -> list[Any]:
+    """Return the references to what a call of a layer takes as its input."""
     if isinstance(node, dict):  # Keras 3
         args, kwargs = node["args"], dict(node["kwargs"])
         # Its image layers write training=True by themselves, and predict() overrides it.
@@ -200,9 +199,9 @@ def _inputs(node: Any, layer: Mapping[str, Any]) -> list[str]:
         extra = args[1:]
         found = list(_tensors(args[:1]))
     else:  # Keras 1 and 2: [layer, node, tensor, arguments of the call] each
-        kwargs = {key: value for entry in node for key, value in (*entry[3:], {})[0].items()}
-        extra = [entry[4:] for entry in node if entry[4:]]
-        found = [_reference(entry) for entry in node]
+        found = [node] if isinstance(node[0], str) else node
+        kwargs = {key: value for entry in found for key, value in (*entry[3:], {})[0].items()}
+        extra = [entry[4:] for entry in found if entry[4:]]
     # Nothing else that a call can be given leaves the layer's answer as it is.
     kwargs = {key: value for key, value in kwargs.items() if value not in (None, False)}
     if kwargs or extra:
@@ -213,29 +212,32 @@ def _inputs(node: Any, layer: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _tensors(value: Any) -> Iterator[str]:
+def _tensors(value: Any) -> Iterator[Any]:
     if isinstance(value, list):
         for each in value:
             yield from _tensors(each)
     elif isinstance(value, dict) and value.get("class_name") == "__keras_tensor__":
-        yield _reference(value["config"]["keras_history"])
+        yield value["config"]["keras_history"]
     else:
         raise WeightsError(f"a layer is called on {shown(value)}, not on another layer's output")
 
 
-def _references(value: Any) -> Iterator[str]:
-    """Yield the layers that ``input_layers`` or ``output_layers`` names, however nested."""
+def _references(value: Any) -> Iterator[Any]:
+    """Yield what ``input_layers`` or ``output_layers`` refers to, however nested."""
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list) and value and isinstance(value[0], str):
-        yield _reference(value)
+        yield value
     else:
         for each in value:
             yield from _references(each)
 
 
-def _reference(entry: Sequence[Any]) -> str:
-    name, node, tensor = entry[:3]
-    if (node, tensor) != (0, 0):
+def _reference(entry: Sequence[Any], layers: Mapping[str, Any]) -> str:
+    """Return the name of the layer that ``[name, call, output]`` refers to."""
+    name, call, output = entry[:3]
+    # A model inside counts the call by which it was built.
+    calls = (0, 1) if own_class(layers[name]) in _MODELS else (0,)
+    if call not in calls or output != 0:
         raise WeightsError(f"layer {shown(name)} is used more than once or has several outputs")
     return str(name)

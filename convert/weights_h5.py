@@ -107,11 +107,6 @@ def _read_arrays(
     front: tuple[FrontLayer, ...] = ()
     if layers is not None:
         front = check_architecture(layers, [_read_statistics(each) for each in statistics])
-        names = {layer.name for layer in layers}
-        stray = [each.name for each in found if "/" not in each.name and each.name not in names]
-        if ordered and stray:
-            message = f"its model has no layer {stray[0]}, whose weights it holds"
-            raise WeightsError(message)
     slots = _assign(found)
     in_place = [slots[spec.name] for spec in LAYERS]
     # A description has told the order already; a model inside it lists frozen layers last.
