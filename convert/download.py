@@ -90,8 +90,9 @@ class HttpsOnlyRedirects(urllib.request.HTTPRedirectHandler):
         headers: http.client.HTTPMessage,
         newurl: str,
     ) -> urllib.request.Request | None:
-        if urllib.parse.urlsplit(newurl).scheme.lower() != "https":
-            message = f"it redirects to {newurl}, which is not https"
+        parts = urllib.parse.urlsplit(newurl)
+        if parts.scheme.lower() != "https":
+            message = f"it redirects to {parts.scheme}://{parts.hostname}, which is not https"
             raise urllib.error.URLError(message)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 

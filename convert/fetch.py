@@ -48,6 +48,7 @@ class _Source:
 
     argument: str
     address: str
+    """As anybody may see it: no query, which may be a key, and only the end of the path."""
     file_name: str
     on_drive: bool
 
@@ -161,20 +162,28 @@ def _parse(spec: str) -> _Source | None:
         return None
     if scheme[1].lower() != "https":
         why = ": anyone on the way could exchange the file" if scheme[1].lower() == "http" else ""
-        message = f"{spec}: {scheme[1]}:// is refused{why}; use https://, gdrive:ID or a path"
+        message = (
+            f"{scheme[1]}://...: {scheme[1]}:// is refused{why}; use https://, gdrive:ID or a path"
+        )
         raise UsageError(message)
+    if "@" in spec.partition("?")[0]:
+        raise UsageError(
+            "https://...: an address with a user name or a password is not taken; fetch the file by "
+            "hand and pass --weights PATH (an @ in a path is written %40)"
+        )
     try:
         parts = urllib.parse.urlsplit(spec)
         host, _ = parts.hostname, parts.port
     except ValueError:
         host = None
     if not host or re.search(r"[\x00-\x20\x7f-\U0010ffff]", spec):
-        message = f"{spec!r}: no address that could be opened; give https://HOST/PATH"
-        raise UsageError(message)
+        raise UsageError("https://...: no address that could be opened; give https://HOST/PATH")
+    folders, _, last = parts.path.rpartition("/")
+    address = f"https://{parts.netloc}{'/...' if folders else ''}/{last}"
     # Two addresses may end alike, so the name alone won't do.
-    name = re.sub(r"[^A-Za-z0-9._-]", "_", parts.path.rsplit("/", 1)[-1]).lstrip(".")[-60:]
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", last).lstrip(".")[-60:]
     digest = hashlib.sha256(spec.encode()).hexdigest()[:12]
-    return _Source(spec, spec, f"https-{digest}-{name or 'weights'}", on_drive=False)
+    return _Source(spec, address, f"https-{digest}-{name or 'weights'}", on_drive=False)
 
 
 def _local(path: Path, sha256: str | None) -> Path:
@@ -284,7 +293,7 @@ def _failure(source: _Source, error: BaseException) -> str:
         text = str(error.reason)
     else:
         text = str(error)
-    text = " ".join(text.split())
+    text = " ".join(text.replace(source.argument, source.address).split())
     if " " not in text:  # a KeyError, for one, says only its key
         text = f"{type(error).__name__} {text}".rstrip()
     host = urllib.parse.urlsplit(source.address).hostname

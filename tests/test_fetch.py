@@ -391,7 +391,8 @@ def test_fault_53_a_web_page_is_an_error_with_the_address_to_fetch_by_hand(
 ) -> None:
     """53."""
     text = failed(ask, spec, Fake(PAGE))
-    address = URL if spec == URL else f"https://drive.google.com/file/d/{UPSTREAM_DRIVE_ID}/view"
+    shown = "https://example.org/.../model.h5"
+    address = shown if spec == URL else f"https://drive.google.com/file/d/{UPSTREAM_DRIVE_ID}/view"
     assert "web page" in text
     assert f"fetch {address} by hand" in text
     assert "--weights PATH" in text
@@ -581,7 +582,7 @@ def test_https_follows_redirects_to_https_only(ask: Asker) -> None:
 def test_https_never_follows_a_redirect_to_anything_else(ask: Asker, to: str) -> None:
     asked: list[str] = []
     text = failed(ask, URL, over({URL: moved(to)}, asked))
-    assert to in text
+    assert to.rpartition("/")[0] in text
     assert "not https" in text
     assert asked == [URL]
 
@@ -716,3 +717,29 @@ def test_fault_70_a_local_file_needs_no_cache(tmp_path: Path, monkeypatch: Any) 
     assert resolve(str(path)) == path
     with pytest.raises(FetchError, match="XDG_CACHE_HOME"):
         resolve("upstream")
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "https://example.org/models/model.h5?token=s3cret#s3cret",
+        "https://example.org/s3cret/model.h5",
+        "https://s3cret@example.org/model.h5",
+        "https://user:s3cret@example.org/model.h5",
+        "https://user:12/s3cret@example.org/model.h5",
+        "https://user:p?s3cret@example.org/model.h5",
+        "https://user:p s3cret@example.org/model.h5",
+        "http://user:s3cret@example.org/model.h5",
+    ],
+)
+def test_fault_60_no_secret_of_an_address_is_told(ask: Asker, spec: str) -> None:
+    """60: neither what is said on the way nor an error has it, nor a name in the cache."""
+    said: list[str] = []
+    for fake in (Fake(PAGE), Fake(b"", ValueError(f"unknown url {spec}")), Fake(OTHER), Fake()):
+        try:
+            said.append(str(ask(spec, fake, sha256=sha(GOOD))))
+        except ConvertError as error:
+            said.append(str(error))
+    said += ask.said
+    assert len(said) >= 4
+    assert not [line for line in said if "s3cret" in line]
