@@ -242,7 +242,9 @@ def test_fault_67_a_usb_camera_that_changed_its_number_is_answered_with_names_th
         video.Camera("/dev/video3", "unicam", csi=True, lasting=None),
     ]
     monkeypatch.setattr(video, "cameras", lambda: there)
-    with pytest.raises(CameraError, match=rf"no such camera: .*cameras: {webcam}, picamera2$"):
+    with pytest.raises(
+        CameraError, match=rf"no such camera: .*cameras: {re.escape(webcam)}, picamera2$"
+    ):
         OpenCVCamera("/dev/video97").open()
 
 
@@ -271,7 +273,7 @@ def test_fault_68_a_csi_camera_opened_as_a_device_is_answered_with_picamera2(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(video, "is_csi", lambda device: device == "/dev/null")
-    with pytest.raises(CameraError, match="a CSI camera.*: use --source picamera2"):
+    with pytest.raises(CameraError, match=r"a CSI camera.*: use --source picamera2"):
         OpenCVCamera("/dev/null").open()
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import socket
 import ssl
 import subprocess
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import cv2
@@ -444,3 +446,19 @@ def test_an_rtsp_failure_names_neither_user_nor_password() -> None:
     error = explain_rtsp(shown("rtsp://admin:hunter22@127.0.0.1:1/live"), address, 1.0)
     assert "hunter22" not in str(error)
     assert "admin" not in str(error)
+
+
+def test_fault_36_connections_that_come_and_go_leave_no_descriptors() -> None:
+    with MjpegServer(stream=Stream(noise()), capture=Single(noise())) as server:
+        counts = []
+        for _ in range(3):
+            for name in ("stream", "capture", "missing"):
+                for _ in range(10):
+                    camera = HttpCamera(server.url(name))
+                    with suppress(CameraError):
+                        camera.open()
+                        camera.grab()
+                    camera.close()
+            counts.append(len(os.listdir("/proc/self/fd")))
+    # The server's own threads, of this process, close theirs in their own time.
+    assert counts[-1] <= counts[0] + 12

@@ -14,7 +14,6 @@ from edge.sources import SUFFIXES, expand
 
 from .address import is_address, scheme_of, shown
 from .camera import Camera
-from .httpcamera import HttpCamera
 from .opencv import OpenCVCamera, VideoFile
 from .picamera import PiCamera
 
@@ -91,6 +90,8 @@ def open_source(
         source = f"/dev/video{int(source)}"
     if is_address(source):
         if scheme_of(source) in ("http", "https"):
+            from .httpcamera import HttpCamera  # with urllib and TLS, which no other needs
+
             return HttpCamera(source, timeout_s=timeout_s)
         if scheme_of(source) in ("rtsp", "rtsps"):
             return OpenCVCamera(source, timeout_s=timeout_s)

@@ -24,8 +24,11 @@ _START = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n")
 _START_MOST = 8
 _END = re.compile(rb"(?:\xff\xd9|IEND\xaeB`\x82)[\r\n\0]*\Z")
 _NEXT = re.compile(rb"\xff\xd9[\r\n\0]*(?=\xff\xd8\xff)")
+_PADDING_MOST = 64
 _LENGTH = re.compile(
-    rb"^content-length[ \t]*:[ \t]*(\d{1,9})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE
+    # The picture must follow at once, or where the counting begins isn't known.
+    rb"^content-length[ \t]*:[ \t]*(\d{1,9})[ \t]*\r?\n(?:[^\r\n]+\r?\n)*\r?\n\Z",
+    re.IGNORECASE | re.MULTILINE,
 )
 _LINE = re.compile(rb"^--[^\r\n]+", re.MULTILINE)
 
@@ -60,8 +63,7 @@ class Multipart:
         head = self._skip_to_start()
         if head is None:
             return None
-        length = _LENGTH.findall(head)
-        size = min(int(length[-1]), MAX_BYTES + 1) if length else 0
+        size = _length(head)
         lines = _LINE.findall(head)
         if lines:
             self._boundary = b"\n" + lines[-1]
@@ -71,10 +73,10 @@ class Multipart:
         return picture
 
     def is_over(self) -> bool:
-        """Tell whether the stream is known to have ended; may take what comes just now."""
+        """Tell whether no other picture follows; may take what comes just now."""
         if not self._quiet():
             self._more()
-        return self._ended
+        return self._ended and _START.search(self._buffer) is None
 
     def _skip_to_start(self) -> bytes | None:
         """Drop what lies before the next picture; return the end of it, which holds its header."""
@@ -106,7 +108,7 @@ class Multipart:
                 return min(ends)
             if _END.search(self._buffer, searched) and self._quiet():
                 return len(self._buffer)
-            searched = max(1, len(self._buffer) - len(self._boundary) - _HEAD_MOST)
+            searched = max(1, len(self._buffer) - len(self._boundary) - _PADDING_MOST)
             if not self._more():
                 return len(self._buffer)
 
@@ -117,3 +119,9 @@ class Multipart:
         if len(self._buffer) > MAX_BYTES:
             raise CameraError(f"a picture larger than the limit of {MAX_BYTES} bytes")
         return bool(data)
+
+
+def _length(head: bytes) -> int:
+    """Return the length that a part's header states; 0 if none can be used."""
+    match = _LENGTH.search(head)
+    return min(int(match[1]), MAX_BYTES + 1) if match else 0
