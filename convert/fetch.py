@@ -168,8 +168,8 @@ def _parse(spec: str) -> _Source | None:
         raise UsageError(message)
     if "@" in spec.partition("?")[0]:
         raise UsageError(
-            "https://...: an address with a user name or a password is not taken; fetch the file by "
-            "hand and pass --weights PATH (an @ in a path is written %40)"
+            "https://...: an address with a user name or a password is not taken; fetch the file "
+            "by hand and pass --weights PATH (an @ in a path is written %40)"
         )
     try:
         parts = urllib.parse.urlsplit(spec)
