@@ -161,6 +161,14 @@ def test_fault_60_no_output_holds_a_secret_of_the_address(
         assert secret.encode() not in written
 
 
+def test_fault_60_an_address_without_its_option_is_not_repeated() -> None:
+    for arguments in (["http://hunter22:tok3n-99@cam/"], ["--surce=http://hunter22:tok3n-99@cam/"]):
+        result = run_module("edge.camera", *arguments)
+        assert result.returncode == 2
+        assert "--s" in result.stderr.splitlines()[-1]
+        assert not any(secret in result.stderr for secret in _SECRETS)
+
+
 @pytest.mark.parametrize(
     "source",
     [

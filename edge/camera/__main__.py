@@ -168,7 +168,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         " JSON file; best below /run")  # fmt: skip
     add("--check", action="store_true", help="take three snapshots as the loop does, try model and"
         " disk, save nothing, say what is wrong and how to mend it, and end")  # fmt: skip
-    options = parser.parse_args(arguments)
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:  # not as argparse tells it: an address without --source may hold a password
+        names = [each.partition("=")[0] for each in unknown if each.startswith("--")]
+        parser.error(
+            f"unknown: {', '.join(names)}" if names else "a camera is named with --source in front"
+        )
     if options.contract and not options.model:
         parser.error("--contract goes with --model: the default model has its own")
     return options
