@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -26,7 +27,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from typing_extensions import Self
 
@@ -152,12 +153,17 @@ class MjpegServer:
         return Handler
 
 
-def noise(width: int = 160, height: int = 120) -> Iterator[bytes]:
-    """Yield JPEGs of noise, each another."""
-    rng = np.random.default_rng()
-    while True:
-        image = rng.integers(60, 200, (height, width, 3), dtype=np.uint8)
-        yield cv2.imencode(".jpg", image)[1].tobytes()
+class noise(Iterator[bytes]):  # noqa: N801 - used as a function is
+    """Gives JPEGs of noise, each another, to as many threads as ask."""
+
+    def __init__(self, width: int = 160, height: int = 120) -> None:
+        self._shape = (height, width, 3)
+        self._rng, self._lock = np.random.default_rng(), threading.Lock()
+
+    def __next__(self) -> bytes:
+        with self._lock:
+            image = self._rng.integers(60, 200, self._shape, dtype=np.uint8)
+        return cv2.imencode(".jpg", image)[1].tobytes()
 
 
 def smooth(width: int, height: int) -> list[bytes]:

@@ -198,6 +198,23 @@ def test_fault_66_a_multipart_answer_of_one_part_is_a_single_picture(
     assert server.requests["stream"] == 3
 
 
+def test_fault_66_a_stream_that_ends_every_few_pictures_is_connected_to_once_a_snapshot(
+    int8_analyzer: Analyzer,
+) -> None:
+    class Short(Single):
+        def body(self) -> Iterator[bytes]:
+            for _ in range(5):
+                yield b"--frame\r\nContent-Type: image/jpeg\r\n\r\n" + next(self._pictures)
+
+    with MjpegServer(stream=Short(noise(), type="multipart/mixed; boundary=frame")) as server:
+        settings = Settings(interval_s=0.2, count=4, warmup=0, patience=_PATIENCE)
+        loop = SnapshotLoop(HttpCamera(server.url(), timeout_s=4), int8_analyzer, settings)
+        assert [snapshot.frame_state for snapshot in loop] == ["ok"] * 4
+        assert server.requests["stream"] <= 1 + 4
+        assert _states(server.url(), int8_analyzer) == ["ok"] * 3
+    assert loop.supervisor.failures == 0
+
+
 @pytest.mark.parametrize(
     "head",
     [
@@ -260,11 +277,15 @@ def test_a_picture_that_never_ends_is_refused_at_the_limit() -> None:
         (Raw(status=403, type=None), r"asks for a user and a password \(403\)"),
         (Raw([b"<html>"], type="text/html; charset=utf-8"), "a web page, not a picture: give"),
         (Raw([b" <!DOCTYPE html><html>"], type=None), "a web page, not a picture: give"),
-        (Raw([b"{}"], type="application/json"), "a text, not a picture: give"),
+        (
+            Raw([b"{}"], type="application/json"),
+            "application/json, not a JPEG or PNG picture: give",
+        ),
         (Raw([], type="image/jpeg"), "holds no JPEG or PNG"),
         (Single(noise(), user=_USER), r"asks for a user and a password \(401\).*USER:PASSWORD@"),
         (Raw(status=302, type=None, headers={"Location": "file:///etc/passwd"}), "status 302"),
         (Raw(status=418, type=None), "status 418"),
+        (Raw([b"x"], type="image/heic"), "image/heic, not a JPEG or PNG picture: give"),
     ],
 )
 def test_fault_67_each_wrong_answer_is_told_with_its_own_fix(answer: Raw, expected: str) -> None:

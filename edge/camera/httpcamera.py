@@ -39,7 +39,12 @@ _DRAIN_S = 0.1
 _NEW_S = 1.0
 """The picture that came with the opening is a frame, too, while it is no older than this."""
 _PICTURES = ("image/jpeg", "image/jpg", "image/pjpeg", "image/png")
-_UNKNOWN = ("", "application/octet-stream", "binary/octet-stream", "image/*")
+_SHORT_S = 10.0
+"""A camera that ends its stream sooner isn't connected to all the time."""
+_UNKNOWN = (
+    *("", "application/octet-stream", "binary/octet-stream", "image/*"),
+    *("image/mjpeg", "video/mjpeg", "video/x-mjpeg", "video/x-motion-jpeg"),
+)
 _PAGES = ("text/html", "application/xhtml+xml")
 _TEXTS = ("application/json", "application/xml")
 
@@ -72,21 +77,24 @@ class HttpCamera(Camera):
         self._data: bytes | None = None
         self._ahead = b""
         self._arrived_s = 0.0
-        self._given = False
+        self._connected_s = 0.0
+        self._given = self._short = False
 
     def open(self) -> None:
         """Connect and look what there is; raise a :class:`CameraError` that tells it apart."""
-        self._given = False
+        self._given = self._short = False
         self._fetch()
-        single = self._stream is None and self._other is None
-        self.live, self.warmup = not single, 0 if single else _WARMUP
+        self.warmup = _WARMUP if self.live else 0
 
     def grab(self) -> bool:
-        """Move on to the newest picture that came; False if the stream is over."""
+        """Move on to the newest picture that came; where a stream ends, connect anew."""
         if self._other is not None:
             return self._other.grab()
         if self._stream is not None:
-            return self._grab_newest(self._stream)
+            if not self._grab_newest(self._stream):
+                self._short = time.monotonic() - self._connected_s < _SHORT_S
+                self._fetch()
+            return True
         # The picture that the opening gave is a frame as well, while it is new.
         if self._given or time.monotonic() - self._arrived_s > _NEW_S:
             self._fetch()
@@ -118,7 +126,7 @@ class HttpCamera(Camera):
         self._deadline = time.monotonic() + self._timeout_s
         with self._explained():
             self._response = self._connect()
-            self._arrived_s = time.monotonic()
+            self._arrived_s = self._connected_s = time.monotonic()
             kind = self._kind()
             boundary = str(self._response.headers.get_param("boundary", ""))
             stream = Multipart(self._read, self._is_quiet, boundary.encode("latin-1", "replace"))
@@ -127,8 +135,9 @@ class HttpCamera(Camera):
                 self._data = stream.next()
                 if self._data is None:
                     raise CameraError(f"{self.name}: the answer holds no JPEG or PNG picture")
-                # A stream of one part is a single picture all the same.
-                if multipart and not stream.is_over():
+                # A stream of one part, or one that soon ends, is a picture for each request.
+                self.live = multipart and not self._short and not stream.is_over()
+                if self.live:
                     self._stream = stream
                 else:
                     self._response.close()  # small cameras serve one at a time
@@ -139,12 +148,13 @@ class HttpCamera(Camera):
                 "give the address of the stream or snapshot itself, such as /stream or /capture: "
                 "the camera's manual has it",
             )
-        if kind.startswith("text/") or kind in _TEXTS:
+        if kind.startswith(("text/", "image/")) or kind in _TEXTS:
             raise CameraError(
-                f"{self.name}: a text, not a picture",
-                "give the address of the stream or snapshot: the camera's manual has it",
+                f"{self.name}: {printable(kind)}, not a JPEG or PNG picture",
+                "give the address of a JPEG stream or snapshot: the camera's manual has it",
             )
         self._response.close()
+        self.live = True
         self._other = OpenCVCamera(self._source, timeout_s=self._timeout_s)
         self._other.open()
 
