@@ -65,7 +65,10 @@ def find_layers(file: h5py.File) -> tuple[bool, list[StoredLayer]]:
             found += _variables(file, "(the model itself)")
             return False, found
     held = ", ".join(list(file)[:8]) or "nothing"
-    message = f"an HDF5 file without Keras weights: it holds {held}"
+    message = (
+        f"an HDF5 file without Keras weights: it holds {held}; give the file that "
+        "model.save('model.keras') writes"
+    )
     raise WeightsError(message)
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from convert.calibration import activations, open_undelegated
 from convert.network import LAYERS, PARAMETER_COUNT, build_network
+from convert.pictures import load_set
 from convert.weights import read_weights, write_weights
 from edge import Analyzer
 from edge.modelfile import unpack
@@ -390,3 +391,19 @@ def test_fault_65_weights_named_in_no_encoding_are_converted(tmp_path: Path) -> 
     assert report["weights"]["file"] == r"m\udce9lanome.h5"
     document = unpack((out / "lesion-float32.tflite").read_bytes(), "model")[1]
     assert document["weights"]["file"] == r"m\udce9lanome.h5"
+
+
+def test_fault_64_a_set_of_pictures_is_walked_as_the_edge_walks_a_folder(tmp_path: Path) -> None:
+    """64: hidden files left out and told once, any ending of a JPEG, a link that loops."""
+    folder = few(tmp_path, 2)
+    (folder / "more").mkdir()
+    shutil.copy(HELD_OUT[2], folder / "more" / "third.JPE")
+    shutil.copy(HELD_OUT[3], folder / f"._{HELD_OUT[3].name}")
+    (folder / "more" / "round").symlink_to(folder)
+    told: list[str] = []
+    pictures = load_set(folder, ("benign", "malignant"), told.append)
+    assert [picture.name for picture in pictures] == [
+        *(path.name for path in HELD_OUT[:2]), "more/third.JPE",
+    ]  # fmt: skip
+    assert len(told) == 1
+    assert "1 hidden" in told[0]
