@@ -161,6 +161,19 @@ def test_fault_60_no_output_holds_a_secret_of_the_address(
         assert secret.encode() not in written
 
 
+def test_fault_60_an_address_may_stand_in_a_file_that_ps_does_not_show(tmp_path: Path) -> None:
+    file = tmp_path / "address"
+    with MjpegServer(capture=Single(noise(), user=("admin", "a b/c"))) as server:
+        file.write_text(server.url("capture", "admin:a b/c") + "\n")
+        result = run_module(
+            "edge.camera", "--source", f"@{file}", "--count", "1", "--save", "none"
+        )  # fmt: skip
+    assert (result.returncode, result.stdout.count("\n")) == (0, 1)
+    gone = run_module("edge.camera", "--source", f"@{tmp_path}/gone")
+    assert gone.returncode == 2
+    assert f"{tmp_path}/gone" in gone.stderr
+
+
 def test_fault_60_an_address_without_its_option_is_not_repeated() -> None:
     for arguments in (["http://hunter22:tok3n-99@cam/"], ["--surce=http://hunter22:tok3n-99@cam/"]):
         result = run_module("edge.camera", *arguments)

@@ -36,6 +36,9 @@ _EPILOG = f"""\
 A snapshot is a line on standard output; what happens to camera and disk is told on standard error,
 once each. SIGTERM and SIGINT end it, SIGHUP opens the camera anew.
 
+A password in an address is never printed or saved, but 'ps' shows the command. @FILE stands for
+what is in FILE, an argument a line: --source @/etc/camera-address
+
 exit status: 0 ended by a signal, --count or the end of a file; 1 no camera, no model, or given up;
 2 wrong usage; 3 the camera's driver hangs and only a restart helps; 130 interrupted twice.
 
@@ -129,6 +132,7 @@ def _text(snapshot: Snapshot) -> str:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = make_parser("python -m edge.camera", __doc__, _EPILOG)
+    parser.fromfile_prefix_chars = "@"
     add: Any = parser.add_argument
     add("--source", default="0", help="a device's number, /dev/videoN or /dev/v4l/by-id/NAME,"
         " which stays a USB camera's own; an rtsp or http(s) address, of a stream or of a JPEG that"
