@@ -30,13 +30,14 @@ if TYPE_CHECKING:
 
 _DEFAULT_WEIGHTS = Path(__file__).resolve().parent.parent / "models" / "model.h5"
 """In a checkout; an installed package has none."""
+_EXTRA = ("tensorflow", "keras", "h5py", "ai_edge_quantizer", "gdown")
+"""What the extra ``convert`` brings; a device does without."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, prog: str = "python -m convert") -> int:
     """Run the command and return its exit status."""
     open_streams()
-    parser = make_parser(__doc__)
-    options = parser.parse_args(arguments)
+    options = make_parser(prog, __doc__).parse_args(arguments)
     # TensorFlow and its libraries write to file descriptor 2 from C++: kept, shown on a crash.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # its sums differ from run to run
@@ -53,10 +54,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt:
             say("convert: interrupted, nothing was written")
             return 130
+        except ModuleNotFoundError as error:
+            if str(error.name).split(".")[0] not in _EXTRA:
+                raise
+            say(f"convert: {_how_to_add(str(error.name))}")
+            return 1
         except BaseException:
             native.seek(0)
             sys.stderr.write(native.read().decode(errors="replace"))
             raise
+
+
+def _how_to_add(missing: str) -> str:
+    from edge.libraries import pip
+
+    if sys.version_info >= (3, 14):
+        return (
+            f"{missing} is missing: TensorFlow is not there for Python 3.14 yet; use 3.10 to 3.13"
+        )
+    checkout = _DEFAULT_WEIGHTS.parent.parent / "pyproject.toml"
+    package = "." if checkout.is_file() else "lesion-edge"
+    command = pip(f"pip install '{package}[convert]'")
+    return f"{missing} is missing, which converting needs and a device doesn't: {command}"
 
 
 def _convert(options: argparse.Namespace) -> int:
@@ -167,8 +186,8 @@ def _choose_contract(options: argparse.Namespace, weights: Weights) -> PixelCont
         )
     if pixels is None:
         raise UsageError(
-            f"{weights.name} doesn't say how pixels become its input: give --contract notebook "
-            "(BGR, 0..255), --contract keras (RGB, divided by 255), or --channel-order, --scale "
+            f"{weights.name} doesn't say how pixels become its input: give --preprocessing "
+            "notebook (BGR, 0..255) or keras (RGB, divided by 255), or --channel-order, --scale "
             "and --offset"
         )
     if inside and pixels.scales:
@@ -183,10 +202,10 @@ def _stated_contract(options: argparse.Namespace, weights: Weights) -> PixelCont
     from .pixels import PRESETS, PixelContract, triple
 
     explicit = (options.channel_order, options.scale, options.offset)
-    if options.contract and any(explicit):
-        raise UsageError("give --contract, or --channel-order, --scale and --offset, not both")
-    if options.contract:
-        return PRESETS[options.contract]
+    if options.preprocessing and any(explicit):
+        raise UsageError("give --preprocessing, or --channel-order, --scale and --offset, not both")
+    if options.preprocessing:
+        return PRESETS[options.preprocessing]
     if any(explicit):
         if not all(explicit):
             raise UsageError("--channel-order, --scale and --offset go together")

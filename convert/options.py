@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from edge import arguments
 from edge.arguments import count, share
 
 VARIANTS = ("float32", "float16", "dynamic", "int8")
 _EPILOG = """\
-The weights' contract (how pixels became the network's input when it was trained) is folded into
-the first layer, so that every model file takes raw BGR bytes. Our own model.h5 names its
-contract; for other weights give --contract, or --channel-order, --scale and --offset. A whole
-model (.keras, or .h5 of model.save) has to be the notebook's network; if it scales its input itself
-(Rescaling, Normalization), give a contract without: --channel-order RGB --scale 1 --offset 0.
+The weights' preprocessing (how pixels became the network's input when it was trained) is folded
+into the first layer, so that every model file takes raw BGR bytes. Our own model.h5 names it; for
+other weights give --preprocessing, or --channel-order, --scale and --offset. A whole model (.keras,
+or .h5 of model.save) has to be the notebook's network; if it scales its input itself (Rescaling,
+Normalization), give it without: --channel-order RGB --scale 1 --offset 0.
 
 exit status: 0 every model file is within its budget and written; 1 one is not, or the conversion
 failed: then none is written; 2 wrong usage; 130 interrupted.
@@ -21,14 +22,9 @@ failed: then none is written; 2 wrong usage; 130 interrupted.
 Research and education only, not a diagnosis."""
 
 
-def make_parser(description: str | None) -> argparse.ArgumentParser:
+def make_parser(prog: str, description: str | None) -> argparse.ArgumentParser:
     """Return the parser; --help shows the description first."""
-    parser = argparse.ArgumentParser(
-        prog="python -m convert",
-        description=description,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = arguments.make_parser(prog, description, _EPILOG)
     add = parser.add_argument
     add(
         "--out", type=Path, default=Path("out"), metavar="DIR", help="where to write (default: out)"
@@ -72,9 +68,14 @@ def make_parser(description: str | None) -> argparse.ArgumentParser:
         help="for a download (default: 300)",
     )
     add("--cache", type=Path, metavar="DIR", help="where downloads are kept")
-    group = parser.add_argument_group("contract of the weights")
+    group = parser.add_argument_group("what the weights were trained for")
     add = group.add_argument
-    add("--contract", choices=("notebook", "keras"), help="BGR 0..255, or RGB divided by 255")
+    add(
+        "--preprocessing",
+        "--contract",
+        choices=("notebook", "keras"),
+        help="BGR 0..255, or RGB divided by 255 (--contract is the same)",
+    )
     add("--channel-order", choices=("BGR", "RGB"))
     add(
         "--scale",

@@ -34,13 +34,32 @@ class Analysis:
     """Width and height of the upright picture, in pixels."""
     label: str
     probability: float
-    """P(malignant), 0..1."""
+    """P(positive), 0..1."""
     threshold: float
-    """The label is malignant from this probability on."""
+    """The label is the positive one from this probability on."""
     regions: tuple[Region, ...]
     """In pixels of the upright picture, the largest area first."""
     timings_ms: Timings
     warnings: tuple[str, ...]
+    positive: str
+    """The label that the probability is of, as the model's contract has it: malignant."""
+
+    @property
+    def answer(self) -> str:
+        """The probability for a person: "P(malignant) 0.21", so that none takes it for P(benign).
+
+        It has two decimals, or as many as show on which side of the threshold it is.
+        """
+        return f"P({self.positive}) {self.rounded}"
+
+    @property
+    def rounded(self) -> str:
+        """The probability alone, as in :attr:`answer`."""
+        for digits in range(2, 17):
+            text = f"{self.probability:.{digits}f}"
+            if (float(text) >= self.threshold) == (self.probability >= self.threshold):
+                return text
+        return repr(self.probability)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the analysis as plain JSON types, without the picture's name and the model's."""

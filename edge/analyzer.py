@@ -209,6 +209,7 @@ class Analyzer:
                 total=picture.decode_ms + (finished - started) * 1e3,
             ),
             warnings=picture.warnings,
+            positive=self.contract.labels[1],
         )
 
 

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
+from argparse import Action, ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
 from functools import partial
+from typing import NoReturn
 
 
 def make_parser(prog: str, description: str | None, epilog: str) -> ArgumentParser:
-    """Return a parser whose help is printed as it is written."""
+    """Return a parser whose help is printed as it is written, and which knows --version."""
     # Without a width it imports shutil, help or no help: 1.5 ms of every start.
     formatter = partial(RawDescriptionHelpFormatter, width=98)
-    return ArgumentParser(
+    parser = ArgumentParser(
         prog=prog, description=description, epilog=epilog, formatter_class=formatter
     )
+    parser.add_argument(
+        "--version", action=_Version, nargs=0, help="versions of package, runtime, OpenCV, model"
+    )
+    return parser
+
+
+class _Version(Action):
+    """Asked only when it is wanted: it loads the runtime and the model."""
+
+    def __call__(self, parser: ArgumentParser, *_: object) -> NoReturn:
+        from .version import text
+
+        print(text())
+        parser.exit()
 
 
 def count(text: str) -> int:

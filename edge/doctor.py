@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import system, video
 from .arguments import make_parser
@@ -27,11 +27,11 @@ exit status: 0 a picture can be analysed (other findings may still be warnings),
 "message", "fix": a command, a sentence or null}, ...]}."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, prog: str = "python -m edge.doctor") -> int:
     """Run the command and return its exit status."""
     open_streams()
-    options = _parse(arguments)
-    findings = examine(options.model, options.folder, options.contract)
+    options = _parse(arguments, prog)
+    findings = examine(options.model, options.out, options.contract)
     try:
         print_findings(findings, as_json=options.json)
     except BrokenPipeError:  # whoever read our output has enough
@@ -87,20 +87,23 @@ def _first_fix(findings: list[Finding]) -> str | None:
     return next((each.fix for each in findings if each.level == "failed" and each.fix), None)
 
 
-def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = make_parser("python -m edge.doctor", __doc__, _EPILOG)
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
-    parser.add_argument(
-        "--model", metavar="FILE", help="the model file to check (default: the shipped one)"
+def _parse(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
+    parser = make_parser(prog, __doc__, _EPILOG)
+    add: Any = parser.add_argument
+    add("--json", action="store_true", help="one JSON object instead of text")
+    add("--model", metavar="FILE", help="the model file to check (default: the shipped one)")
+    add(
+        "--contract",
+        metavar="FILE",
+        help="the contract (JSON) of a --model that has none of its own: see docs/models.md",
     )
-    parser.add_argument(
-        "--contract", metavar="FILE", help="the contract (JSON) of a --model that has none of its"
-        " own: see README.md",
-    )  # fmt: skip
-    parser.add_argument(
-        "--folder", metavar="DIR", default=".",
+    add(
+        "--out",
+        "--folder",
+        metavar="DIR",
+        default=".",
         help="where results are to be written (default: this folder)",
-    )  # fmt: skip
+    )
     options = parser.parse_args(arguments)
     if options.contract and not options.model:
         parser.error("--contract goes with --model: the default model has its own")

@@ -42,7 +42,7 @@ def annotate(image_bgr: NDArray[np.uint8], analysis: Analysis) -> NDArray[np.uin
     count = len(analysis.regions)
     found = "no region found" if count == 0 else f"{count} region{'s' if count > 1 else ''}"
     lines = (
-        (f"{analysis.label}  p={analysis.probability:.3f}  {found}", _WHITE, 1.0),
+        (f"{analysis.label}  {analysis.answer}  {found}", _WHITE, 1.0),
         (NOTICE, _GRAY, 0.62),
     )
     # A narrow picture is set on a canvas that is wide enough for its caption.

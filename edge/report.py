@@ -168,11 +168,10 @@ class HtmlReport:
 
     def _describe(self, analysis: Analysis, group: str) -> list[str]:
         exact, count = analysis.probability, len(analysis.regions)
-        rounded = _rounded(exact, analysis.threshold)
-        of = _text(f"P({self._contract.labels[1]})")
+        of = _text(f"P({analysis.positive})")
         return [
             f'<p><span class="{group} chip">{_text(analysis.label)}</span></p>',
-            f'<p title="{exact!r}">{of} <b>{rounded}</b></p>',
+            f'<p title="{exact!r}">{of} <b>{analysis.rounded}</b></p>',
             f'<div class="{group} bar"><i style="width:{exact:.1%}"></i></div>',
             f'<p class="small">{count or "no"} region{"s" if count > 1 else ""}</p>',
             *(f'<p class="small"><b>Warning:</b> {_text(text)}</p>' for text in analysis.warnings),
@@ -210,12 +209,3 @@ def _heading(name: str) -> str:
 def _link(path: str, folder: str) -> str:
     # Quoted as bytes, for a name need not be text; "./", for it may be called "javascript:...".
     return "./" + quote(os.fsencode(os.path.relpath(path, folder)))
-
-
-def _rounded(probability: float, threshold: float) -> str:
-    """Return two decimals, or as many as show on which side of the threshold it is."""
-    for digits in range(2, 17):
-        text = f"{probability:.{digits}f}"
-        if (float(text) >= threshold) == (probability >= threshold):
-            return text
-    return repr(probability)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from contextlib import closing
+import time
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 
 import numpy  # noqa: F401, ICN001 - where it can't be loaded, cv2 prints lines to standard output
@@ -18,7 +19,7 @@ from .analyzer import Analyzer
 from .arguments import count, make_parser, share
 from .drawing import save_annotated
 from .errors import LesionEdgeError, OutputError
-from .files import printable
+from .lines import Lines
 from .naming import ResultFolder, make_folder
 from .output import write_line
 from .sources import expand
@@ -26,13 +27,13 @@ from .terminal import Progress, open_streams, quiet_native_stderr, say
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from .picture import Picture
 
 _EPILOG = f"""\
 sources: of a folder and what is below it, links followed, every JPEG and PNG is taken. Hidden and
-system names, pictures that this command annotated and the --save folder are left out and counted
+system names, pictures that this command annotated and the --out folder are left out and counted
 on standard error. A quoted pattern ("photos/**/*.jpg", ** is any number of folders) takes whatever
 fits it, but for the same. A file that is named is always taken.
 
@@ -49,10 +50,10 @@ or, for a picture that failed, {{"image", "error": {{"type", "message"}}}}.
 {NOTICE}"""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, prog: str = "python -m edge.run") -> int:
     """Run the command and return its exit status."""
     open_streams()
-    options = _parse(arguments)
+    options = _parse(arguments, prog)
     try:
         return _analyse_all(options)
     except LesionEdgeError as error:
@@ -68,34 +69,54 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = make_parser("python -m edge.run", __doc__, _EPILOG)
-    parser.add_argument(
-        "sources", nargs="+", metavar="SOURCE",
+def _parse(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
+    parser = make_parser(prog, __doc__, _EPILOG)
+    add: Any = parser.add_argument
+    add(
+        "sources",
+        nargs="+",
+        metavar="SOURCE",
         help="a picture (JPEG, PNG), a folder, a quoted pattern, or - for standard input",
-    )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="JSON Lines instead of text")
-    parser.add_argument("--save", metavar="DIR", help="write annotated pictures to this folder")
-    parser.add_argument(
-        "--model", metavar="FILE", help="a .tflite file made by python -m convert"
-        " (default: the int8 model that is shipped)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--contract", metavar="FILE", help="the contract (JSON) of a --model that has none of its"
-        " own, such as a TFLite file of yours: see README.md",
-    )  # fmt: skip
-    parser.add_argument(
-        "--threads", type=count, metavar="N",
+    )
+    add("--json", action="store_true", help="JSON Lines instead of text")
+    add(
+        "--out",
+        "--save",
+        metavar="DIR",
+        help="write annotated pictures to this folder (--save is the same)",
+    )
+    add("--report", metavar="FILE.html", help="write a page to look at: one file, works offline")
+    add("--csv", metavar="FILE.csv", help="write a table for spreadsheets: one row a picture")
+    add(
+        "--model",
+        metavar="FILE",
+        help="a .tflite file made by python -m convert (default: the int8 model that is shipped)",
+    )
+    add(
+        "--contract",
+        metavar="FILE",
+        help="the contract (JSON) of a --model that has none of its own, such as a TFLite file of"
+        " yours: see docs/models.md",
+    )
+    add(
+        "--threads",
+        type=count,
+        metavar="N",
         help="cores to use, for one picture or for as many at once (default: all, four at most)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--fast", action="store_true", help="decode JPEG files of 4 megapixels and more at"
-        " reduced scale: regions and probability are then approximate",
-    )  # fmt: skip
-    parser.add_argument(
-        "--threshold", type=share, metavar="P",
+    )
+    add(
+        "--threshold",
+        type=share,
+        metavar="P",
         help="malignant from this probability on, 0 to 1 (default: the model's own)",
-    )  # fmt: skip
+    )
+    add(
+        "--fast",
+        action="store_true",
+        help="decode JPEG files of 4 megapixels and more at reduced scale: regions and probability"
+        " are then approximate",
+    )
+    add("--no-color", action="store_true", help="no colour on a terminal; so does NO_COLOR=1")
     options = parser.parse_args(arguments)
     if options.contract and not options.model:
         parser.error("--contract goes with --model: the default model has its own")
@@ -116,37 +137,37 @@ def _analyse_all(options: argparse.Namespace) -> int:
             fast=options.fast,
             contract=options.contract,
         )
-    output = None if options.save is None else ResultFolder(options.save)
-    report = _report_json if options.json else _report_text
-    model = analyzer.contract.identity()
-    progress = Progress("pictures analysed:")
-    failed = done = 0
+    output = None if options.out is None else ResultFolder(options.out)
+    lines = Lines(analyzer.contract.labels, sys.stdout, colour=not options.no_color)
     left_out: list[str] = []
-    sources = expand(options.sources, leave_out=options.save, tell=left_out.append)
+    sources = expand(options.sources, leave_out=options.out, tell=left_out.append)
     jobs = (_name(source, output) for source in sources)
-    # Closed, so that an interrupt leaves no picture half written.
-    with closing(analyzer.analyze_many(jobs, then=_save if output else None)) as results:
+    started = time.perf_counter()
+    with ExitStack() as stack:
+        tell = [_printer(options, analyzer, lines), *_open_files(options, analyzer, stack)]
+        then = _finish(thumbnails=options.report is not None) if len(tell) > 1 or output else None
+        # Closed, so that an interrupt leaves no picture half written.
+        results = stack.enter_context(closing(analyzer.analyze_many(jobs, then=then)))
+        progress = Progress("pictures analysed:")
         for done, (job, result) in enumerate(results, 1):
             progress.clear()
-            if isinstance(job, _Job):
-                report(job.path, result, model, job.save_as)
-            else:
-                report(job.path or "", result, model, None)
-            failed += isinstance(result, LesionEdgeError)
+            for each in tell:  # a source that gives no picture is its own error
+                each(job if isinstance(job, _Job) else _Job(job.path or ""), result)
             progress.update(done)
     progress.clear()
     for line in left_out:
         say(f"edge.run: {line}")
-    if not options.json and done > failed:
-        say(NOTICE)
-    return 1 if failed else 0
+    if not options.json:
+        lines.end(time.perf_counter() - started)
+    return 1 if lines.failed else 0
 
 
 class _Job:
-    """A picture's path, and where its annotated copy goes."""
+    """A picture's path, where its annotated copy goes, and its thumbnail once it is made."""
 
-    def __init__(self, path: str, save_as: str | None) -> None:
+    def __init__(self, path: str, save_as: str | None = None) -> None:
         self.path, self.save_as = path, save_as
+        self.thumbnail: bytes | None = None
 
     def __fspath__(self) -> str:
         return self.path
@@ -158,50 +179,70 @@ def _name(source: str | LesionEdgeError, output: ResultFolder | None) -> _Job | 
     return _Job(source, output.name(source) if output else None)
 
 
-def _save(job: _Job | LesionEdgeError, picture: Picture, analysis: Analysis) -> None:
-    if isinstance(job, _Job) and job.save_as:
-        make_folder(os.path.dirname(job.save_as))
-        save_annotated(job.save_as, picture.image_bgr, analysis)
+def _printer(
+    options: argparse.Namespace, analyzer: Analyzer, lines: Lines
+) -> Callable[[_Job, Analysis | LesionEdgeError], None]:
+    model = analyzer.contract.identity()
+
+    def tell(job: _Job, result: Analysis | LesionEdgeError) -> None:
+        lines.count(result)
+        if options.json:
+            write_line(json.dumps(_to_dict(job, result, model)))
+        elif isinstance(result, LesionEdgeError):
+            say(f"edge.run: {result}")
+        else:
+            write_line(lines.result(job.path, result, job.save_as))
+
+    return tell
 
 
-def _report_json(
-    name: str, result: Analysis | LesionEdgeError, model: dict[str, str], saved: str | None
-) -> None:
-    line: dict[str, Any] = {"image": name}
-    if isinstance(result, LesionEdgeError):
-        line["error"] = result.to_dict()
-    else:
-        line |= result.to_dict()
-        line["model"] = model
-        if saved:
-            line["saved"] = saved
-    write_line(json.dumps(line))
+def _open_files(
+    options: argparse.Namespace, analyzer: Analyzer, stack: ExitStack
+) -> list[Callable[[_Job, Analysis | LesionEdgeError], None]]:
+    """Begin the report and the table that are asked for; return what adds a result to each."""
+    files: list[Callable[[_Job, Analysis | LesionEdgeError], None]] = []
+    if options.report:
+        from .report import html_report
 
-
-def _report_text(
-    name: str, result: Analysis | LesionEdgeError, model: dict[str, str], saved: str | None
-) -> None:
-    del model
-    if isinstance(result, LesionEdgeError):
-        say(f"edge.run: {result}")
-        return
-    regions = len(result.regions)
-    where = "no region"
-    if regions:
-        first = result.regions[0]
-        where = (
-            f"{regions} region{'s' if regions > 1 else ''}, largest {first.width}x{first.height} "
-            f"at ({first.x}, {first.y})"
+        settings = {
+            "Pictures": ", ".join(options.sources),
+            "Reduced scale (--fast)": "yes" if options.fast else "no",
+        }
+        report = stack.enter_context(
+            html_report(options.report, analyzer.contract, analyzer.threshold, settings)
         )
-    text = (
-        f"{printable(name)}: {result.label}, p={result.probability:.4f}, {where}, "
-        f"{result.timings_ms.total:.1f} ms"
-    )
-    for warning in result.warnings:
-        text += f"; warning: {warning}"
-    if saved:
-        text += f" -> {printable(saved)}"
-    write_line(text)
+        files.append(lambda job, result: report.add(job.path, result, job.thumbnail, job.save_as))
+    if options.csv:
+        from .table import csv_table
+
+        add_row = stack.enter_context(csv_table(options.csv, analyzer.contract))
+        files.append(lambda job, result: add_row(job.path, result))
+    return files
+
+
+def _finish(*, thumbnails: bool) -> Callable[[_Job | LesionEdgeError, Picture, Analysis], None]:
+    """Return what is done with a picture on the thread that analysed it, while it is decoded."""
+    if thumbnails:
+        from .thumbnail import make_thumbnail
+
+    def finish(job: _Job | LesionEdgeError, picture: Picture, analysis: Analysis) -> None:
+        assert isinstance(job, _Job)
+        if job.save_as:
+            make_folder(os.path.dirname(job.save_as))
+            save_annotated(job.save_as, picture.image_bgr, analysis)
+        if thumbnails:
+            job.thumbnail = make_thumbnail(picture, analysis)
+
+    return finish
+
+
+def _to_dict(
+    job: _Job, result: Analysis | LesionEdgeError, model: dict[str, str]
+) -> dict[str, Any]:
+    if isinstance(result, LesionEdgeError):
+        return {"image": job.path, "error": result.to_dict()}
+    line = {"image": job.path, **result.to_dict(), "model": model}
+    return {**line, "saved": job.save_as} if job.save_as else line
 
 
 if __name__ == "__main__":

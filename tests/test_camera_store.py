@@ -40,7 +40,7 @@ _TIMINGS = Timings(0, 0, 0, 0, 0)
 
 def _snapshot(number: int = 0, label: str = "benign", days: int = 0) -> Snapshot:
     image = np.random.default_rng(number).integers(60, 200, (48, 64, 3), dtype=np.uint8)
-    analysis = Analysis((64, 48), label, 0.25, 0.5, (), _TIMINGS, ())
+    analysis = Analysis((64, 48), label, 0.25, 0.5, (), _TIMINGS, (), "malignant")
     at = _START + timedelta(seconds=number, days=days)
     return Snapshot("test", at, 1.0, "ok", Frame(image, 0.0), analysis)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -35,10 +36,12 @@ def test_a_folder_gives_a_line_for_each_picture_in_order() -> None:
         str(path.relative_to(ROOT)) for path in SAMPLES
     ]
     for line in printed:
-        assert " p=0." in line
+        assert ", P(malignant) 0." in line
         assert line.rstrip().split(";")[0].endswith(" ms")
         assert ": benign," in line or ": malignant," in line
-    assert result.stderr.strip() == "Research and education only, not a diagnosis."
+    summary, notice = result.stderr.splitlines()
+    assert re.fullmatch(r"6 pictures: 2 benign, 4 malignant, 0 failed; [\d.e+]+ a second", summary)
+    assert notice == "Research and education only, not a diagnosis."
 
 
 def test_json_lines_have_the_documented_form_and_the_notebooks_regions() -> None:

@@ -184,8 +184,8 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_weights_that_dont_name_their_contract_need_one(foreign: Path) -> None:
     result = run_module("convert", "--weights", foreign)
     assert result.returncode == 2
-    assert "--contract notebook" in result.stderr
-    assert "--contract keras" in result.stderr
+    assert "--preprocessing notebook" in result.stderr
+    assert "keras (RGB, divided by 255)" in result.stderr
     half = run_module("convert", "--weights", foreign, "--scale", "1")
     assert half.returncode == 2
     assert "go together" in half.stderr
@@ -194,7 +194,7 @@ def test_weights_that_dont_name_their_contract_need_one(foreign: Path) -> None:
 @pytest.mark.parametrize(
     "contract",
     [
-        ["--contract", "notebook"],
+        ["--preprocessing", "notebook"],
         ["--contract", "keras"],
         ["--channel-order", "RGB", "--scale", "0.02,0.01,0.03", "--offset=-1,0.5,-2"],
     ],

@@ -23,7 +23,7 @@ from edge import Analysis, Picture, PictureError, Region, Timings, read_picture
 from edge.analysis import NOTICE
 from edge.histogram import Histogram
 from edge.picture import printable
-from edge.report import _rounded, html_report
+from edge.report import html_report
 from edge.thumbnail import make_thumbnail
 
 from .pictures import CALIBRATION, HELD_OUT, SAMPLES
@@ -44,6 +44,7 @@ ANALYSIS = Analysis(
     regions=(Region(228, 141, 542, 482, 173915.5),),
     timings_ms=Timings(1, 2, 3, 4, 10),
     warnings=(),
+    positive="malignant",
 )
 BENIGN = replace(ANALYSIS, label="benign", probability=0.2)
 TEXT = st.text(
@@ -236,7 +237,7 @@ def test_a_run_without_a_picture_gives_a_page(contract: Contract, tmp_path: Path
 def test_the_shown_probability_is_on_its_side_of_the_threshold(
     probability: float, threshold: float
 ) -> None:
-    text = _rounded(probability, threshold)
+    text = replace(ANALYSIS, probability=probability, threshold=threshold).rounded
     assert (float(text) >= threshold) == (probability >= threshold)
     assert abs(float(text) - probability) <= 0.005
     assert len(text) >= 4 or text == repr(probability)

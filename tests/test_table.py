@@ -28,6 +28,7 @@ ANALYSIS = Analysis(
     regions=(Region(228, 141, 542, 482, 173915.5), Region(1, 2, 30, 40, 101.0)),
     timings_ms=Timings(1, 2, 3, 4, 12.3456),
     warnings=(),
+    positive="malignant",
 )
 
 
