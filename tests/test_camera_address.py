@@ -87,9 +87,10 @@ def test_fault_60_nothing_of_user_password_query_or_fragment_is_ever_shown(
 def test_fault_60_nothing_of_a_password_in_the_path_is_ever_shown(word: str, key: str) -> None:
     path = f"user={word}_password={key}_channel=1"
     assert shown(f"rtsp://192.0.2.7/{path.replace('/', '').replace('@', '')}.sdp") in (
-        "rtsp://192.0.2.7/...", "rtsp://192.0.2.7/",
+        "rtsp://192.0.2.7/...",
+        "rtsp://192.0.2.7/",
         "rtsp://192.0.2.7",
-    )  # fmt: skip
+    )
 
 
 @given(st.text())
@@ -147,10 +148,19 @@ def test_fault_60_no_output_holds_a_secret_of_the_address(
     ) as server:
         source = server.url(name, f"{user}:{user}/{key}@x")
         result = run_module(
-            "edge.camera", "--source", f"{source}?user={user}&pwd={key}#{key}", "--count", "3",
-            "--interval", "0.05", "--out", tmp_path / "out", "--status-file", tmp_path / "status",
+            "edge.camera",
+            "--source",
+            f"{source}?user={user}&pwd={key}#{key}",
+            "--count",
+            "3",
+            "--interval",
+            "0.05",
+            "--out",
+            tmp_path / "out",
+            "--status-file",
+            tmp_path / "status",
             *form,
-        )  # fmt: skip
+        )
     written = _everything(tmp_path)
     if name in ("capture", "stream") and "--check" not in form:
         assert result.returncode == 0
@@ -165,9 +175,7 @@ def test_fault_60_an_address_may_stand_in_a_file_that_ps_does_not_show(tmp_path:
     file = tmp_path / "address"
     with MjpegServer(capture=Single(noise(), user=("admin", "a b/c"))) as server:
         file.write_text(server.url("capture", "admin:a b/c") + "\n")
-        result = run_module(
-            "edge.camera", "--source", f"@{file}", "--count", "1", "--save", "none"
-        )  # fmt: skip
+        result = run_module("edge.camera", "--source", f"@{file}", "--count", "1", "--save", "none")
     assert (result.returncode, result.stdout.count("\n")) == (0, 1)
     gone = run_module("edge.camera", "--source", f"@{tmp_path}/gone")
     assert gone.returncode == 2

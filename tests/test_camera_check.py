@@ -26,9 +26,17 @@ _WRITABLE = Finding("folder", "ok", "can be written")
 
 def _check(source: str, out: Path, *more: str) -> tuple[int, dict[str, dict[str, Any]]]:
     result = run_module(
-        "edge.camera", "--check", "--json", "--source", source, "--out", out,
-        "--interval", "0.1", *more,
-    )  # fmt: skip
+        "edge.camera",
+        "--check",
+        "--json",
+        "--source",
+        source,
+        "--out",
+        out,
+        "--interval",
+        "0.1",
+        *more,
+    )
     findings = json.loads(result.stdout)["findings"]
     return result.returncode, {finding["check"]: finding for finding in findings}
 
@@ -71,9 +79,13 @@ def test_check_takes_a_contract_beside_the_model(tmp_path: Path) -> None:
     assert "--contract goes with --model" in bad.stderr
     (tmp_path / "c.json").write_text("{}")
     found = _check(
-        str(SAMPLES[0].parent), tmp_path / "out",
-        "--model", str(MODELS["int8"]), "--contract", str(tmp_path / "c.json"),
-    )  # fmt: skip
+        str(SAMPLES[0].parent),
+        tmp_path / "out",
+        "--model",
+        str(MODELS["int8"]),
+        "--contract",
+        str(tmp_path / "c.json"),
+    )
     assert found[0] == 1
     assert found[1]["model"]["level"] == "failed"
     assert found[1]["camera"]["level"] == "ok"  # it is looked at all the same

@@ -57,9 +57,19 @@ def test_fault_59_a_cut_jpeg_in_a_stream_is_damaged_and_never_analysed(tmp_path:
     frames = (_cut(jpeg) for jpeg in noise())
     with MjpegServer(stream=Stream(frames)) as server:
         result = run_module(
-            "edge.camera", "--source", server.url(), "--interval", "0.1", "--count", "5", "--json",
-            "--out", tmp_path, "--status-file", tmp_path / "status.json",
-        )  # fmt: skip
+            "edge.camera",
+            "--source",
+            server.url(),
+            "--interval",
+            "0.1",
+            "--count",
+            "5",
+            "--json",
+            "--out",
+            tmp_path,
+            "--status-file",
+            tmp_path / "status.json",
+        )
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     assert result.returncode == 0
     assert [line["frame_state"] for line in lines] == ["damaged"] * 5
@@ -377,8 +387,9 @@ def test_fault_67_a_certificate_that_is_not_trusted_names_the_way_to_trust_it(
                 *("-keyout", key, "-out", certificate, "-subj", "/CN=camera"),
                 *("-addext", "subjectAltName=IP:127.0.0.1"),
             ],
-            capture_output=True, check=True,
-        )  # fmt: skip
+            capture_output=True,
+            check=True,
+        )
     except FileNotFoundError:
         pytest.skip("openssl isn't installed here")
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

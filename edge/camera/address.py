@@ -88,10 +88,13 @@ def parse(source: str) -> Address:
     port = int(match["port"]) if match["port"] else None
     path = (match["path"] or "/").partition("#")[0]
     return Address(
-        scheme, match["host"], port,
-        None if info is None or not (user or colon) else _decode(user), _decode(password),
+        scheme,
+        match["host"],
+        port,
+        None if info is None or not (user or colon) else _decode(user),
+        _decode(password),
         path if path.startswith("/") else f"/{path}",
-    )  # fmt: skip
+    )
 
 
 def is_address(source: str) -> bool:

@@ -40,9 +40,11 @@ _INTERVAL_MOST_S = 2.0
 def open_analyzer(options: argparse.Namespace) -> Analyzer:
     """Return the analyzer that the command's options ask for."""
     return Analyzer(
-        options.model, threads=options.threads, threshold=options.threshold,
+        options.model,
+        threads=options.threads,
+        threshold=options.threshold,
         contract=options.contract,
-    )  # fmt: skip
+    )
 
 
 def loop_settings(options: argparse.Namespace) -> Settings:
@@ -116,14 +118,18 @@ def check_lock(folder: str, writable: Finding) -> Finding:
         descriptor, locked = lock(path)
     except BlockingIOError:
         return Finding(
-            "folder", "failed", f"{printable(folder)}: another loop writes to this folder",
+            "folder",
+            "failed",
+            f"{printable(folder)}: another loop writes to this folder",
             "give each loop its own: --out DIR; or stop the other one",
-        )  # fmt: skip
+        )
     except OSError as error:
         return Finding(
-            "folder", "failed", f"{printable(path)}: can't be opened: {error.strerror}",
+            "folder",
+            "failed",
+            f"{printable(path)}: can't be opened: {error.strerror}",
             "choose another folder: --out DIR",
-        )  # fmt: skip
+        )
     if made:
         with suppress(OSError):
             os.unlink(path)
@@ -131,11 +137,12 @@ def check_lock(folder: str, writable: Finding) -> Finding:
     if locked:
         return writable
     return Finding(
-        "folder", "warning",
+        "folder",
+        "warning",
         f"{writable.message}, but this file system has no locks: two loops that write to it "
         "would not notice each other",
         "let only one loop write to this folder",
-    )  # fmt: skip
+    )
 
 
 class _NoAnalyzer:

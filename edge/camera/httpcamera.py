@@ -164,13 +164,17 @@ class HttpCamera(Camera):
         if self._address.user is not None:
             passwords.add_password(
                 None, self._address.origin, self._address.user, self._address.password
-            )  # fmt: skip
+            )
         for handler in (
-            urllib_request.HTTPHandler(), urllib_request.HTTPSHandler(),
-            DigestAuth(passwords), BasicAuth(passwords),
-            urllib_request.HTTPRedirectHandler(), urllib_request.HTTPErrorProcessor(),
-            urllib_request.HTTPDefaultErrorHandler(), urllib_request.UnknownHandler(),
-        ):  # fmt: skip
+            urllib_request.HTTPHandler(),
+            urllib_request.HTTPSHandler(),
+            DigestAuth(passwords),
+            BasicAuth(passwords),
+            urllib_request.HTTPRedirectHandler(),
+            urllib_request.HTTPErrorProcessor(),
+            urllib_request.HTTPDefaultErrorHandler(),
+            urllib_request.UnknownHandler(),
+        ):
             opener.add_handler(handler)
         opener.addheaders = [("User-Agent", "lesion-edge"), ("Accept", "*/*")]
         return opener.open(self._address.plain, timeout=self._timeout_s)  # type: ignore[no-any-return]
