@@ -25,8 +25,10 @@ INSTALL = -m pip install --quiet --editable
 .PHONY: demo test test-pi wheelhouse check models bench fuzz clean
 
 demo: .venv-demo/made
-	.venv-demo/bin/python -m edge.run pictures/samples --save out/demo
-	@echo "annotated pictures: $(CURDIR)/out/demo"
+	.venv-demo/bin/lesion-edge run pictures/samples --out out/demo --report out/demo/report.html
+	@echo "The folder's name is the true label: ISIC_0000199 is answered wrongly. In ISIC_0000169 black"
+	@echo "bars and hairs are marked as regions, too."
+	@echo "Look at it in a browser: $(CURDIR)/out/demo/report.html"
 
 check: .venv/made
 	.venv/bin/ruff check .

@@ -104,7 +104,7 @@ def test_it_installs_without_a_network_and_answers_with_its_model(
 ) -> None:
     result = _install(made, tmp_path / "de vice")
     assert result.returncode == 0, result.stderr
-    assert "picture.jpg: malignant, p=0.3" in result.stdout
+    assert "picture.jpg: malignant, P(malignant) 0.3" in result.stdout
     assert (tmp_path / "de vice" / "model.tflite").read_bytes() == MODELS["float32"].read_bytes()
     run = run_module(
         "edge.run", ROOT / "pictures" / "samples",
@@ -164,7 +164,7 @@ def test_fault_70_settings_of_pip_and_python_for_other_work_dont_reach_the_insta
         PYTHONWARNINGS="error", TMPDIR="nowhere", CDPATH="/:.", LC_ALL="C",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    assert "picture.jpg: malignant, p=0.3" in result.stdout
+    assert "picture.jpg: malignant, P(malignant) 0.3" in result.stdout
     assert f"installed; use it with: {tmp_path}/device/bin/python" in result.stdout
     assert not elsewhere.exists()
 

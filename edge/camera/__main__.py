@@ -45,10 +45,10 @@ exit status: 0 ended by a signal, --count or the end of a file; 1 no camera, no 
 {NOTICE}"""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, prog: str = "python -m edge.camera") -> int:
     """Run the command and return its exit status."""
     open_streams()
-    options = _parse(arguments)
+    options = _parse(arguments, prog)
     try:
         with quiet_native_stderr():  # OpenCV and FFmpeg complain of every try
             logging.basicConfig(
@@ -122,7 +122,7 @@ def _text(snapshot: Snapshot) -> str:
     else:
         found = len(snapshot.analysis.regions)
         text += (
-            f"{snapshot.analysis.label}, p={snapshot.analysis.probability:.4f}, "
+            f"{snapshot.analysis.label}, {snapshot.analysis.answer}, "
             f"{found or 'no'} region{'' if found == 1 else 's'}"
         )
         if snapshot.frame_state != "ok":
@@ -130,8 +130,8 @@ def _text(snapshot: Snapshot) -> str:
     return f"{text} -> {snapshot.saved}" if snapshot.saved else text
 
 
-def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = make_parser("python -m edge.camera", __doc__, _EPILOG)
+def _parse(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
+    parser = make_parser(prog, __doc__, _EPILOG)
     parser.fromfile_prefix_chars = "@"
     add: Any = parser.add_argument
     add("--source", default="0", help="a device's number, /dev/videoN or /dev/v4l/by-id/NAME,"
