@@ -48,7 +48,7 @@ wheelhouse: .venv-demo/made
 
 models: .venv/made
 	.venv/bin/python -m convert --out models
-	.venv/bin/python -m convert.card models
+	.venv/bin/python -m models.training.card models
 
 bench: .venv/made
 	.venv/bin/pytest --benchmark-only

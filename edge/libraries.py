@@ -46,7 +46,7 @@ _WHEELS = {
     "tflite_runtime": "tflite-runtime",
 }
 """Packages on PyPI that are not called as the module is."""
-_OWN = ("edge", "convert", "deploy", "tests", "benchmarks")
+_OWN = ("edge", "convert", "deploy", "tests", "benchmarks", "models")
 
 
 def is_known(text: str) -> bool:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.card import make_card
-from convert.training_data import stratified_folds
-from convert.training_figures import auc, youden_threshold
-from convert.training_filters import ceil_four_bits, choose_channels, on_grid
-from convert.training_net import diffuse, ring_maps
 from convert.weights import read_weights
+from models.training.card import make_card
+from models.training.data import stratified_folds
+from models.training.filters import ceil_four_bits, choose_channels, on_grid
+from models.training.head import diffuse, ring_maps
 
 from .pictures import ROOT
 
@@ -68,6 +68,7 @@ def test_folds_are_disjoint_stratified_and_seeded() -> None:
 
 
 def test_the_channels_that_tell_are_chosen_first() -> None:
+    pytest.importorskip("sklearn")
     rng = np.random.default_rng(0)
     malignant = rng.random(400) < 0.3
     features = rng.normal(0, 1, (400, 2, 6)).astype(np.float32)
@@ -77,12 +78,18 @@ def test_the_channels_that_tell_are_chosen_first() -> None:
     assert choose_channels(features, malignant, folds, 2, weight=2.0) == [4, 1]
 
 
-def test_the_area_and_the_threshold_are_known_for_a_case_done_by_hand() -> None:
+def test_the_threshold_and_its_rates_are_known_for_a_case_done_by_hand() -> None:
+    pytest.importorskip("sklearn")
+    from models.training.figures import rates, youden_threshold
+
     malignant = np.array([False, False, True, False, True])
     scores = np.array([0.1, 0.2, 0.3, 0.4, 0.5])
-    assert auc(malignant, scores) == 5 / 6
     # Above 0.25 lie both malignant ones and one of three benign; above 0.45 one and none.
     assert youden_threshold(malignant, scores) == 0.25
+    found = rates(malignant, scores, 0.25)
+    assert (found["sensitivity"], found["specificity"]) == (1.0, round(2 / 3, 4))
+    assert found["sensitivity_counts"] == "2 of 2 malignant"
+    assert found["specificity_counts"] == "2 of 3 benign"
 
 
 def test_the_shipped_weights_are_those_of_the_figures() -> None:

@@ -1,4 +1,4 @@
-"""The steps of the training: pictures to features, and a cross-validated choice of the head."""
+"""Turn pictures into features, and choose the head by cross-validation."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.metrics import roc_auc_score
 
-from .pixels import PixelContract
-from .training_data import Augmentation, augmented
-from .training_figures import auc, auc_interval
-from .training_net import SIDE, train_head
+from convert.pixels import PixelContract
+
+from .data import Augmentation, augmented
+from .figures import auc_interval
+from .head import SIDE, train_head
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from .training_data import LabelledSet
-    from .training_net import Head
+    from .data import LabelledSet
+    from .head import Head
 
 CONTRACT = PixelContract("BGR", (1 / 128,) * 3, (-1.0,) * 3)
 CHUNK = 16
@@ -111,7 +113,7 @@ def held_out_logits(
         seen = folds != fold
         head = fit_head(features[:, seen], malignant[seen], decay, recipe, seed)
         logits[~seen] = head.logits(features[0, ~seen])
-    say(f"weight decay {decay}: cross-validated AUC {auc(malignant, logits):.4f}")
+    say(f"weight decay {decay}: cross-validated AUC {roc_auc_score(malignant, logits):.4f}")
     return logits
 
 
@@ -119,7 +121,7 @@ def choose_decay(
     malignant: NDArray[np.bool_], held_out: dict[float, NDArray[np.float64]], seed: int
 ) -> tuple[float, dict[str, float]]:
     """Return the largest decay within one standard error of the best, and all AUCs."""
-    values = {decay: auc(malignant, logits) for decay, logits in held_out.items()}
+    values = {decay: float(roc_auc_score(malignant, logits)) for decay, logits in held_out.items()}
     best = max(values, key=values.__getitem__)
     low, high = auc_interval(malignant, held_out[best], seed)
     error = (high - low) / (2 * 1.96)

@@ -1,4 +1,4 @@
-"""The convolutions of the default weights: colour filters, on grids that int8 keeps exactly.
+"""Draw the convolutions: colour filters, on grids that int8 keeps exactly.
 
 conv1 holds ramps, conv2 mixtures of them.  Many mixtures are drawn at random, and those are kept
 that together tell most (:func:`choose_channels`).
@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from .training_figures import auc
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -148,18 +146,18 @@ def _ridge_auc(
     weight: float,
 ) -> float:
     """Return the mean over the folds of a ridge regression's area under the ROC curve."""
+    from sklearn.linear_model import Ridge
+    from sklearn.metrics import roc_auc_score
+
     flat = features.reshape(len(features), -1).astype(np.float64)
     flat = (flat - flat.mean(0)) / (flat.std(0) + 1e-9)
-    inputs = np.column_stack([flat, np.ones(len(flat))])
     weights = np.where(malignant, weight, 1.0)
-    target = np.where(malignant, 1.0, -1.0)
-    penalty = _RIDGE * np.diag([*np.ones(flat.shape[1]), 0.0])
     areas = []
     for fold in np.unique(folds):
         seen = folds != fold
-        weighted = inputs[seen].T * weights[seen] / seen.sum()
-        solution = np.linalg.solve(weighted @ inputs[seen] + penalty, weighted @ target[seen])
-        areas.append(auc(malignant[~seen], inputs[~seen] @ solution))
+        ridge = Ridge(alpha=_RIDGE * seen.sum(), solver="cholesky")
+        ridge.fit(flat[seen], np.where(malignant[seen], 1.0, -1.0), weights[seen])
+        areas.append(roc_auc_score(malignant[~seen], ridge.predict(flat[~seen])))
     return float(np.mean(areas))
 
 

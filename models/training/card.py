@@ -22,7 +22,7 @@ _TEMPLATE = Path(__file__).with_name("card_template.md")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the card and return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m convert.card", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m models.training.card", description=__doc__)
     parser.add_argument("folder", type=Path, help="holds the figures and reports")
     folder = parser.parse_args(arguments).folder
     figures = json.loads((folder / "figures.json").read_text(encoding="utf-8"))

@@ -1,12 +1,12 @@
-"""The network as it is trained: few free weights, yet exactly of the full kind, and int8 by birth.
+"""Fit the dense layers with few free weights, and write them into the full network.
 
 Trained as it stands, Dense(10) on 238,144 values dies or overfits.  Here its kernel is a sum of a
 few rings around the picture's centre, each the same for all places at one radius: some hundred
-numbers instead of 2.4 million.  The convolutions (:mod:`convert.training_filters`) look at the
+numbers instead of 2.4 million.  The convolutions (:mod:`models.training.filters`) look at the
 mean colour of 4x4 pixels and of 11x11, so that an answer doesn't hang on how sharp the resize was.
 
 Each kernel is put on a grid of 8-bit whole numbers times a step
-(:func:`~convert.training_filters.on_grid`) before anything is fitted to what it sees.  So
+(:func:`~models.training.filters.on_grid`) before anything is fitted to what it sees.  So
 quantising the weights, to int8 or to float16, changes nothing.
 """
 
@@ -18,15 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .network import INPUT_SIZE_WH, LAYERS
-from .training_filters import ceil_four_bits
+from convert.network import INPUT_SIZE_WH, LAYERS
+
+from .filters import ceil_four_bits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from .training_filters import Filters
+    from .filters import Filters
 
     Arrays = dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
 

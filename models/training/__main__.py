@@ -1,7 +1,7 @@
-"""Train the default weights: ``python -m convert.train DATA_DIR --out models/model.h5``.
+"""Train the default weights: ``python -m models.training DATA_DIR --out models/model.h5``.
 
-The convolutions come from the pictures' colours (:mod:`convert.training_filters`), the dense
-layers are fitted to what they see (:mod:`convert.training_net`).  Cross-validation on the training
+The convolutions come from the pictures' colours (:mod:`models.training.filters`), the dense
+layers are fitted to what they see (:mod:`models.training.head`).  Cross-validation on the training
 set chooses channels, weight decay and threshold; the validation set is only reported on.
 """
 
@@ -17,16 +17,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.metrics import roc_auc_score
 
+from convert.errors import ConvertError, UsageError
+from convert.network import LAYERS, build_network
+from convert.weights import write_weights
 from edge.files import write_atomically
 
-from .errors import ConvertError, UsageError
-from .network import LAYERS, build_network
-from .training_data import LABELS, load_labelled, stratified_folds
-from .training_figures import auc, auc_interval, rates, spread, youden_threshold
-from .training_filters import choose_channels, draw_filters
-from .training_net import MAP_SIDE, SIDE, assemble, feature_function, ring_maps
-from .training_steps import (
+from .data import LABELS, load_labelled, stratified_folds
+from .figures import auc_interval, rates, spread, youden_threshold
+from .filters import choose_channels, draw_filters
+from .head import MAP_SIDE, SIDE, assemble, feature_function, ring_maps
+from .steps import (
     CHUNK,
     CONTRACT,
     Recipe,
@@ -38,7 +40,6 @@ from .training_steps import (
     say,
     sigmoid,
 )
-from .weights import write_weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,8 +47,8 @@ if TYPE_CHECKING:
     import keras
     from numpy.typing import NDArray
 
-    from .training_data import LabelledSet
-    from .training_net import Arrays, Head
+    from .data import LabelledSet
+    from .head import Arrays, Head
 
 _LICENCE = "ISIC 2017 challenge data, CC-0"
 _AGREEMENT = 2e-3
@@ -72,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m convert.train",
+        prog="python -m models.training",
         description="Train the default weights from labelled dermoscopic pictures.",
         epilog="Research and education only, not a diagnosis.",
     )
@@ -192,9 +193,9 @@ def _train(options: argparse.Namespace) -> None:
             "that never saw it; the same folds chose channels, places, weight decay and "
             "threshold, so it is a little too good",
             "auc_by_weight_decay": table,
-            "auc": round(auc(data.malignant, probabilities), 4),
+            "auc": round(roc_auc_score(data.malignant, probabilities), 4),
             "auc_by_fold": [
-                round(auc(data.malignant[folds == i], probabilities[folds == i]), 4)
+                round(roc_auc_score(data.malignant[folds == i], probabilities[folds == i]), 4)
                 for i in range(recipe.folds)
             ],
             **rates(data.malignant, probabilities, threshold),
@@ -243,7 +244,7 @@ def _judge(
     """Return the figures of the full network on the validation set."""
     scores = predict(network, data, len(data.malignant))
     low, high = auc_interval(data.malignant, scores, options.seed)
-    value = auc(data.malignant, scores)
+    value = roc_auc_score(data.malignant, scores)
     say(f"validation AUC {value:.4f} ({low:.3f} to {high:.3f})")
     return {
         **_describe("validation", options.validation, data),
@@ -268,8 +269,7 @@ def _check_agreement(
     expected = sigmoid(head.logits(features[:count]))
     difference = float(np.abs(predict(network, data, count) - expected).max())
     if not difference <= _AGREEMENT:
-        message = f"the full network differs from the training one by {difference}"
-        raise ConvertError(message)
+        raise ConvertError(f"the full network differs from the training one by {difference}")
     return difference
 
 

@@ -1,4 +1,4 @@
-"""The pictures the default weights are trained on: read, split and augmented."""
+"""Read, split and alter the pictures that the default weights are trained on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from .errors import UsageError
+from convert.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,15 +51,12 @@ def load_labelled(folder: Path) -> LabelledSet:
         with (folder / "labels.csv").open(newline="", encoding="utf-8") as file:
             rows = [(row["image_id"], row["label"]) for row in csv.DictReader(file)]
     except (OSError, KeyError) as error:
-        message = f"{folder}: no labels.csv with the columns image_id and label"
-        raise UsageError(message) from error
+        raise UsageError(f"{folder}: no labels.csv with the columns image_id and label") from error
     if {label for _, label in rows} != set(LABELS):
-        message = f"{folder}: labels.csv must hold the labels {' and '.join(LABELS)}, both of them"
-        raise UsageError(message)
+        raise UsageError(f"{folder}: labels.csv must hold both labels, {' and '.join(LABELS)}")
     pictures = [_read(folder / label / f"{name}.jpg") for name, label in rows]
     if len({picture.shape for picture in pictures}) != 1:
-        message = f"{folder}: all pictures must have one size"
-        raise UsageError(message)
+        raise UsageError(f"{folder}: all pictures must have one size")
     return LabelledSet(np.stack(pictures), np.array([label == LABELS[1] for _, label in rows]))
 
 
@@ -68,11 +65,9 @@ def _read(path: Path) -> NDArray[np.uint8]:
         data = np.frombuffer(path.read_bytes(), np.uint8)
         picture = cv2.imdecode(data, cv2.IMREAD_COLOR_BGR)
     except (OSError, cv2.error) as error:
-        message = f"{path}: can't be read"
-        raise UsageError(message) from error
+        raise UsageError(f"{path}: can't be read") from error
     if picture is None:
-        message = f"{path}: no picture OpenCV can decode"
-        raise UsageError(message)
+        raise UsageError(f"{path}: no picture OpenCV can decode")
     return picture  # type: ignore[return-value]
 
 

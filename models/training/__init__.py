@@ -1,0 +1,1 @@
+"""Train the default weights and describe them; not part of the installed package."""
