@@ -1,4 +1,4 @@
-"""What each step of a picture's way costs: ``pytest --benchmark-only``."""
+"""Time each step of a picture's way: ``pytest --benchmark-only``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the benchmarks share: percentiles in the extra info, and a real picture."""
+"""Add percentiles to pytest-benchmark's figures, and say what its table means."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from .common import ROOT
-from .percentiles import PERCENTS, summary
+from .turns import PERCENTS, summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What the machine tells of itself, before and after a run: a throttled run must be known."""
+"""Read what the machine tells of itself before and after a run: whether it throttled."""
 
 from __future__ import annotations
 
@@ -14,10 +14,8 @@ from edge.runtime import usable_cores
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_FLAGS = {
-    "avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8",
-    "asimd", "asimddp", "asimdhp", "i8mm", "bf16", "sve", "neon",
-}  # fmt: skip
+_FLAGS = re.compile(r"avx2|avx512f|avx_?\w*vnni|avx512_bf16|amx_int8|asimd\w*|i8mm|bf16|sve|neon")
+"""Of a processor, those that decide how fast int8 is."""
 
 
 def machine(root: Path = Path("/")) -> dict[str, Any]:
@@ -27,14 +25,14 @@ def machine(root: Path = Path("/")) -> dict[str, Any]:
         root: where ``proc`` and ``sys`` are; a test hands in its own.
 
     """
-    cpuinfo = _read(root / "proc/cpuinfo") or ""
+    cpuinfo = board.read(root, "proc/cpuinfo") or ""
     fields = dict(re.findall(r"^([^\t:\n]+?)\s*:[ \t]*(.*)$", cpuinfo, re.MULTILINE))
     flags = (fields.get("flags") or fields.get("Features") or "").split()
-    memory = re.search(r"MemTotal:\s*(\d+) kB", _read(root / "proc/meminfo") or "")
+    memory = re.search(r"MemTotal:\s*(\d+) kB", board.read(root, "proc/meminfo") or "")
     return {
         "cpu": fields.get("model name") or fields.get("CPU part") or platform.machine(),
         "board": board.name(root),
-        "flags": sorted(_FLAGS.intersection(flags)),
+        "flags": sorted(filter(_FLAGS.fullmatch, set(flags))),
         "cores": usable_cores(),
         "memory_mb": int(memory[1]) >> 10 if memory else None,
         "architecture": platform.machine(),
@@ -59,15 +57,17 @@ def state(
         firmware: asks a Raspberry Pi's firmware.
 
     """
-    system = root / "sys/devices/system/cpu"
-    counts = [_number(path) for path in sorted(system.glob("cpu*/thermal_throttle/*_count"))]
+    counts = [each for each in _each(root, "thermal_throttle/*_count") if each.isdigit()]
+    cpuinfo = board.read(root, "proc/cpuinfo") or ""
+    # Where there is no cpufreq, as in most guests, the kernel still tells something.
+    told = map(float, re.findall(r"^cpu MHz\s*:\s*([\d.]+)$", cpuinfo, re.MULTILINE))
     return {
         "load_average": [round(load, 2) for load in os.getloadavg()],
-        "governor": _each(system, "cpufreq/scaling_governor", _read),
-        "mhz": _each(system, "cpufreq/scaling_cur_freq", _mhz) or _told_mhz(root),
-        "mhz_max": _each(system, "cpufreq/scaling_max_freq", _mhz),
+        "governor": _once(_each(root, "cpufreq/scaling_governor")),
+        "mhz": _mhz(_each(root, "cpufreq/scaling_cur_freq")) or _once([*map(round, told)]),
+        "mhz_max": _mhz(_each(root, "cpufreq/scaling_max_freq")),
         "temperature_c": board.temperatures_c(root),
-        "throttle_count": sum(count or 0 for count in counts) if counts else None,
+        "throttle_count": sum(map(int, counts)) if counts else None,
         "firmware_throttled": firmware(root),
     }
 
@@ -86,33 +86,16 @@ def throttled(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     return reasons
 
 
-def _each(system: Path, name: str, read: Callable[[Path], Any]) -> list[Any] | None:
-    """Return a file's value for each core, once if they are all the same; None without files."""
-    found = [read(path) for path in sorted(system.glob(f"cpu[0-9]*/{name}"))]
-    return (found[:1] if len(set(found)) == 1 else found) or None
+def _each(root: Path, name: str) -> list[str]:
+    """Return what a file says for each core."""
+    files = board.matches(root, f"sys/devices/system/cpu/cpu[0-9]*/{name}")
+    return [text for path in files if (text := board.read(path, ""))]
 
 
-def _read(path: Path) -> str | None:
-    try:
-        return path.read_text(errors="replace").strip()
-    except OSError:
-        return None
+def _once(values: list[Any]) -> list[Any] | None:
+    """Return one value if all cores have the same; None without any."""
+    return (values[:1] if len(set(values)) == 1 else values) or None
 
 
-def _number(path: Path) -> int | None:
-    text = _read(path)
-    return int(text) if text and re.fullmatch(r"-?\d+", text) else None
-
-
-def _told_mhz(root: Path) -> list[int] | None:
-    """Return what the kernel says of each core where there is no cpufreq, as in most guests."""
-    text = _read(root / "proc/cpuinfo") or ""
-    told = [
-        round(float(mhz)) for mhz in re.findall(r"^cpu MHz\s*:\s*([\d.]+)$", text, re.MULTILINE)
-    ]
-    return (told[:1] if len(set(told)) == 1 else told) or None
-
-
-def _mhz(path: Path) -> int | None:
-    kilohertz = _number(path)
-    return None if kilohertz is None else kilohertz // 1000
+def _mhz(kilohertz: list[str]) -> list[int] | None:
+    return _once([int(each) // 1000 for each in kilohertz if each.isdigit()])

@@ -1,15 +1,12 @@
-"""What ``--fast`` changes, and what it wins: every picture of a folder, with it and without.
-
-    python -m benchmarks.fast --pictures DIR [--model FILE]
+"""Compare ``--fast`` with the whole decoding on each picture of a folder: time and answers.
 
 Only JPEG files of 4 megapixels and more are touched by it; the others are counted and left out.
 """
 
 from __future__ import annotations
 
-import argparse
 import statistics
-import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,10 +15,11 @@ import cv2
 from edge import Analyzer, PictureError
 from edge.sources import expand
 
-from .common import MODEL
+from .common import MODEL, make_parser
+from .turns import take_turns
 
 if TYPE_CHECKING:
-    from edge import Analysis, Region
+    from edge import Region
 
 
 def overlap(one: Region, other: Region) -> float:
@@ -32,46 +30,40 @@ def overlap(one: Region, other: Region) -> float:
     return both / (one.width * one.height + other.width * other.height - both)
 
 
-def timed(analyzer: Analyzer, path: str, rounds: int) -> tuple[Analysis, float]:
-    """Return a picture's analysis and the median of so many, in milliseconds."""
-    taken = []
-    for _ in range(rounds):
-        started = time.perf_counter()
-        analysis = analyzer.analyze(path)
-        taken.append((time.perf_counter() - started) * 1e3)
-    return analysis, statistics.median(taken)
-
-
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.fast",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("benchmarks.fast", __doc__)
     parser.add_argument("--pictures", required=True, metavar="DIR")
     parser.add_argument("--model", type=Path, default=MODEL, metavar="FILE")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="default: 5")
     options = parser.parse_args()
     cv2.setNumThreads(1)  # as python -m edge.run does
-    exact = Analyzer(options.model, threads=1)
+    whole = Analyzer(options.model, threads=1)
     fast = Analyzer(options.model, threads=1, fast=True)
     overlaps, deltas, ratios = [], [], []
     flips = counts = others = 0
     for path in expand([options.pictures]):
         if isinstance(path, PictureError):
             raise path
-        quick, quick_ms = timed(fast, path, options.rounds)
-        if not quick.warnings or not quick.warnings[0].startswith("fast:"):
+        quick = fast.analyze(path)
+        if not any(warning.startswith("fast:") for warning in quick.warnings):
             others += 1
             continue
-        whole, whole_ms = timed(exact, path, options.rounds)
+        exact = whole.analyze(path)
+        taken = take_turns(
+            {"whole": partial(whole.analyze, path), "fast": partial(fast.analyze, path)},
+            options.rounds,
+        )
+        whole_ms, quick_ms = (
+            statistics.median(analysis.timings_ms.total for analysis in taken[name])
+            for name in ("whole", "fast")
+        )
         ratios.append(whole_ms / quick_ms)
-        deltas.append(abs(whole.probability - quick.probability))
-        flips += whole.label != quick.label
-        counts += len(whole.regions) != len(quick.regions)
-        if whole.regions:
-            best = (overlap(whole.regions[0], region) for region in quick.regions)
+        deltas.append(abs(exact.probability - quick.probability))
+        flips += exact.label != quick.label
+        counts += len(exact.regions) != len(quick.regions)
+        if exact.regions:
+            best = (overlap(exact.regions[0], region) for region in quick.regions)
             overlaps.append(max(best, default=0.0))
     print(f"{len(ratios)} pictures of 4 megapixels and more, {others} others left as they are")
     if not ratios:

@@ -1,6 +1,4 @@
-"""What the camera loop costs between two snapshots, in percent of one core.
-
-    python -m benchmarks.idle [--seconds 30]
+"""Measure what the camera loop costs between two snapshots, in percent of one core.
 
 Two sources of 30 frames a second, at the default interval: one whose frames can be skipped without
 being decoded, as a V4L2 device's can (its driver's own cost isn't in it: the frames come from a
@@ -26,6 +24,8 @@ from edge import Analyzer
 from edge.camera import Camera, Settings, SnapshotLoop
 from edge.camera.httpcamera import HttpCamera
 from tests.mjpeg_server import MjpegServer, Stream, smooth
+
+from .common import make_parser
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -83,7 +83,7 @@ def serve() -> None:
 
 def main() -> None:
     """Measure both sources and print their figures."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.idle", description=__doc__)
+    parser = make_parser("benchmarks.idle", __doc__)
     parser.add_argument("--seconds", type=float, default=10.0, help="the interval (default: 10)")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -92,8 +92,10 @@ def main() -> None:
     print(f"frames skipped undecoded: {measure(SkippingCamera(), options.seconds):.2%} of one core")
     with subprocess.Popen(
         [sys.executable, "-m", "benchmarks.idle", "--serve"],
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-    ) as server:  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as server:
         assert server.stdout is not None
         camera = HttpCamera(server.stdout.readline().strip())
         share = measure(camera, options.seconds)

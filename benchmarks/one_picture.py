@@ -1,24 +1,21 @@
-"""One picture, warm, from the disk to label and boxes: side by side against one after the other.
+"""Time one picture, warm, from the disk to label and boxes: steps beside or after each other.
 
-    python -m benchmarks.one_picture [--picture FILE] [--model FILE] [--rounds N]
-
-The settings take turns.  "bound" is what perfect overlap would take on two cores: decode, then the
-longer of segmentation and resize + invoke, each as measured on one thread in the same turns.
+"bound" is what perfect overlap would take on two cores: decode, then the longer of segmentation
+and resize + invoke, each as measured on one thread in the same rounds.
 """
 
 from __future__ import annotations
 
-import argparse
 import statistics
-import time
+from functools import partial
 from pathlib import Path
 
 import cv2
 
 from edge import Analyzer
-from edge.runtime import usable_cores
 
-from .common import MODEL, PICTURE
+from .common import MODEL, PICTURE, make_parser
+from .turns import take_turns
 
 SETTINGS = {
     "one thread": (1, False),
@@ -30,37 +27,25 @@ SETTINGS = {
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.one_picture",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("benchmarks.one_picture", __doc__)
     parser.add_argument("--picture", type=Path, default=PICTURE, metavar="FILE")
     parser.add_argument("--model", type=Path, default=MODEL, metavar="FILE")
     parser.add_argument("--rounds", type=int, default=200, metavar="N", help="default: 200")
     options = parser.parse_args()
     cv2.setNumThreads(1)  # as python -m edge.run does
-    analyzers = {}
+    calls = {}
     for name, (threads, beside) in SETTINGS.items():
-        analyzers[name] = Analyzer(options.model, threads=threads)
-        analyzers[name]._beside = beside  # noqa: SLF001 - what is measured
-    taken: dict[str, list[float]] = {name: [] for name in SETTINGS}
-    bounds: list[float] = []
-    for number in range(options.rounds + 1):
-        for name, analyzer in analyzers.items():
-            started = time.perf_counter()
-            steps = analyzer.analyze(options.picture).timings_ms
-            milliseconds = (time.perf_counter() - started) * 1e3
-            if number == 0:  # the first call allocates
-                continue
-            taken[name].append(milliseconds)
-            if SETTINGS[name] == (1, False):
-                bounds.append(steps.decode + max(steps.segment, steps.resize + steps.invoke))
-    bound = statistics.median(bounds)
-    print(f"{options.picture.name}, {options.model.name}, {usable_cores()} cores")
-    print(f"{bound:6.2f} ms  bound")
-    for name, milliseconds_each in taken.items():
-        median = statistics.median(milliseconds_each)
+        analyzer = Analyzer(options.model, threads=threads)
+        analyzer._beside = beside  # noqa: SLF001 - what is measured
+        calls[name] = partial(analyzer.analyze, options.picture)
+    analyses = take_turns(calls, options.rounds)
+    alone = (analysis.timings_ms for analysis in analyses["one thread"])
+    bound = statistics.median(
+        each.decode + max(each.segment, each.resize + each.invoke) for each in alone
+    )
+    print(f"{options.picture.name}, {options.model.name}\n{bound:6.2f} ms  bound")
+    for name, found in analyses.items():
+        median = statistics.median(analysis.timings_ms.total for analysis in found)
         print(f"{median:6.2f} ms  {median / bound:.2f} x the bound  {name}")
 
 

@@ -1,19 +1,17 @@
-"""One file of figures from a board: latency by variant and threads, start-up, a sustained run.
+"""Measure a board: latency by variant and threads, start-up, a sustained run; write one file.
 
-Needs only what the device has anyway.  All routes take turns, as in benchmarks.measure.  Send the
-JSON file back: benchmarks/results/ has room for it, and benchmarks/reference.json for its bands.
+Needs only what the device has anyway.  Please send the JSON file back: benchmarks/results/ has room
+for it, and benchmarks/reference.json for its bands.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
-import os
-import random
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +23,11 @@ from edge.runtime import usable_cores
 from edge.terminal import Progress
 
 from . import environment
-from .common import PICTURE, ROOT, timed_process
-from .percentiles import summary
+from .common import PICTURE, ROOT, make_parser, process_seconds
+from .turns import summary, take_turns
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Mapping, Sequence
 
 REFERENCE = Path(__file__).parent / "reference.json"
@@ -36,7 +35,6 @@ REFERENCE = Path(__file__).parent / "reference.json"
 BAND = 1.3
 """A figure may be this many times its reference, or that part of it: pycoral's benchmarks' way."""
 _VARIANTS = ("int8", "dynamic", "float16", "float32")
-_SEED = 7
 _STEPS = ("decode", "segment", "resize", "invoke")
 
 
@@ -81,31 +79,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def measure_latency(
     analyzers: Mapping[str, Analyzer], rounds: int
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """Let all analyse the same picture in turns, in an order drawn anew each round.
+    """Let all analyse the same picture in turns.
 
     Returns:
         By route, by step ("total" among them): count, minimum and percentiles in milliseconds.
 
     """
-    taken: dict[str, dict[str, list[float]]] = {
-        name: {step: [] for step in (*_STEPS, "total")} for name in analyzers
-    }
-    draw = random.Random(_SEED)  # noqa: S311 - an order, no secret
-    progress = Progress("rounds:", rounds)
-    names = list(analyzers)
-    for number in range(rounds + 1):
-        draw.shuffle(names)
-        for name in names:
-            timings = analyzers[name].analyze(PICTURE).timings_ms
-            if number:  # the first one allocates
-                for step in _STEPS:
-                    taken[name][step].append(getattr(timings, step) / 1e3)
-                taken[name]["total"].append(timings.total / 1e3)
-        progress.update(number)
-    progress.clear()
+    calls = {name: partial(each.analyze, PICTURE) for name, each in analyzers.items()}
     return {
-        name: {step: summary(seconds) for step, seconds in steps.items()}
-        for name, steps in taken.items()
+        name: {
+            step: summary([getattr(each.timings_ms, step) / 1e3 for each in analyses])
+            for step in (*_STEPS, "total")
+        }
+        for name, analyses in take_turns(calls, rounds).items()
     }
 
 
@@ -115,10 +101,8 @@ def measure_start_up(starts: int) -> dict[str, float]:
     The first one, which reads all from the disk and compiles the modules, is told apart.
     """
     with tempfile.TemporaryDirectory() as folder:
-        variables = {**os.environ, "PYTHONPYCACHEPREFIX": folder}
-        variables.pop("PYTHONDONTWRITEBYTECODE", None)
-        command = [sys.executable, "-m", "edge.run", str(PICTURE)]
-        first, *others = (timed_process(command, variables) for _ in range(starts + 1))
+        command = ("-m", "edge.run", PICTURE)
+        first, *others = (process_seconds(*command, bytecode=folder) for _ in range(starts + 1))
     return {"first": round(first * 1e3, 1), **summary(others)}
 
 
@@ -233,10 +217,7 @@ def _print(document: Mapping[str, Any]) -> None:
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.pi", description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    parser = make_parser("benchmarks.pi", __doc__)
     cores = usable_cores()
     sweep = sorted({1, 2, min(cores, 4)} & set(range(1, cores + 1)))
     parser.add_argument("--threads", type=int, nargs="+", default=sweep, metavar="N")

@@ -1,21 +1,17 @@
-"""Many pictures: pictures a second on one thread and on several, and memory.
+"""Count pictures a second on one thread and on several, and the memory that many take.
 
-    python -m benchmarks.throughput [--pictures DIR] [--count 1000]
-
-Links to the pictures are repeated in a temporary folder until there are enough.  One thread, with
-OpenCV on one thread too, and several take turns on the same pictures, chunk by chunk, so that
-whatever else the machine does meets both.  Memory is the resident set of a process of its own that
-analyses all pictures on several threads.
+Links to the pictures are repeated in a temporary folder until there are enough.  One thread and
+several take turns on chunks of them, OpenCV on one thread, too.  Memory is the resident set of a
+process of its own that analyses all pictures on several threads.
 """
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
 import os
 import statistics
 import tempfile
-import time
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -25,7 +21,8 @@ from edge import Analyzer
 from edge.runtime import default_threads
 from edge.sources import expand
 
-from .common import ROOT
+from .common import ROOT, make_parser
+from .turns import ratio, seconds, take_turns
 
 PICTURES = ROOT / "pictures" / "samples"
 """Of a dermoscope's size.  On thumbnails of 256 x 256, Python's own share is larger."""
@@ -39,47 +36,32 @@ def resident_mb() -> float:
         return int(stream.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def link(pictures: Path, count: int, folder: Path) -> None:
-    """Fill ``folder`` with ``count`` links to the pictures below another folder, in turn."""
-    found = sorted(path for path in expand([str(pictures)]) if isinstance(path, str))
-    for number, path in enumerate(islice(cycle(found), count)):
-        (folder / f"{number:06}{Path(path).suffix}").symlink_to(Path(path).resolve())
-
-
-def timed(analyzer: Analyzer, paths: list[str]) -> float:
-    """Return pictures a second, the start of the threads included."""
-    started = time.perf_counter()
-    for _, result in analyzer.analyze_many(paths):
+def analyze_all(analyzer: Analyzer, paths: list[str]) -> list[float]:
+    """Analyse pictures and return the memory after every tenth, in megabytes."""
+    memory = []
+    for done, (_, result) in enumerate(analyzer.analyze_many(paths), 1):
         if isinstance(result, Exception):
             raise result
-    return len(paths) / (time.perf_counter() - started)
+        if done % 10 == 0:
+            memory.append(resident_mb())
+    return memory
 
 
 def watch_memory(paths: list[str], threads: int) -> None:
     """Analyse all pictures in this process and print what memory it takes."""
     cv2.setNumThreads(1)
-    early = peak = 0.0
-    for done, (_, result) in enumerate(Analyzer(threads=threads).analyze_many(paths), 1):
-        if isinstance(result, Exception):
-            raise result
-        if done == min(EARLY, len(paths)):
-            early = resident_mb()
-        if done % 10 == 0:
-            peak = max(peak, resident_mb())
+    memory = analyze_all(Analyzer(threads=threads), paths)
+    early = memory[min(EARLY // 10, len(memory)) - 1]
     print(
         f"{len(paths)} pictures in one process: {early:.1f} MB after {EARLY}, "
-        f"{resident_mb():.1f} MB at the end, {peak:.1f} MB at most",
+        f"{memory[-1]:.1f} MB at the end, {max(memory):.1f} MB at most",
         flush=True,
     )
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.throughput",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("benchmarks.throughput", __doc__)
     parser.add_argument("--pictures", type=Path, default=PICTURES, metavar="DIR")
     parser.add_argument("--count", type=int, default=1000, help="pictures (default: 1000)")
     parser.add_argument("--chunk", type=int, default=50, help="pictures a turn (default: 50)")
@@ -87,9 +69,14 @@ def main() -> None:
         "--threads", type=int, default=default_threads(), help="default: one a core, four at most"
     )
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        link(options.pictures, options.count, Path(name))
-        paths = sorted(map(str, Path(name).iterdir()))
+    found = sorted(path for path in expand([str(options.pictures)]) if isinstance(path, str))
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [
+            f"{folder}/{number:06}{Path(path).suffix}"
+            for number, path in enumerate(islice(cycle(found), options.count))
+        ]
+        for path, target in zip(paths, cycle(found), strict=False):
+            Path(path).symlink_to(Path(target).resolve())
         # Memory is that of a process that has done nothing else.
         child = multiprocessing.get_context("spawn").Process(
             target=watch_memory, args=(paths, options.threads)
@@ -97,23 +84,21 @@ def main() -> None:
         child.start()
         child.join()
         cv2.setNumThreads(1)
-        analyzers = {threads: Analyzer(threads=threads) for threads in (1, options.threads)}
-        speeds: dict[int, list[float]] = {threads: [] for threads in analyzers}
-        for analyzer in analyzers.values():
-            timed(analyzer, paths[: options.chunk])  # files and code into the caches
-        for start in range(0, len(paths), options.chunk):
-            for threads, analyzer in analyzers.items():
-                speeds[threads].append(timed(analyzer, paths[start : start + options.chunk]))
-    for threads, found in speeds.items():
-        print(
-            f"{threads} thread{'s' if threads > 1 else ''}: {statistics.median(found):.1f} "
-            f"pictures/s (median of {len(found)} turns)"
-        )
-    ratios = sorted(many / one for one, many in zip(*speeds.values(), strict=True))
-    print(
-        f"ratio, turn by turn: median {statistics.median(ratios):.2f}, "
-        f"best {ratios[-1]:.2f}, worst {ratios[0]:.2f}"
-    )
+        chunks = [paths[i : i + options.chunk] for i in range(0, len(paths), options.chunk)]
+
+        def turn(analyzer: Analyzer, left: list[list[str]]) -> float:
+            chunk = left.pop()
+            return seconds(partial(analyze_all, analyzer, chunk)) / len(chunk)
+
+        calls = {
+            str(threads): partial(turn, Analyzer(threads=threads), [*chunks, chunks[0]])
+            for threads in (1, options.threads)
+        }
+        taken = take_turns(calls, len(chunks))
+    for name, each in taken.items():
+        print(f"{name} threads: {1 / statistics.median(each):.1f} pictures/s in the median")
+    times = ratio(taken["1"], taken[str(options.threads)])
+    print(f"ratio, turn by turn: median {times['p50']:.2f} ({times['p5']} to {times['p95']})")
 
 
 if __name__ == "__main__":
