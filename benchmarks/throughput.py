@@ -1,8 +1,8 @@
 """Count pictures a second on one thread and on several, and the memory that many take.
 
-Links to the pictures are repeated in a temporary folder until there are enough.  One thread and
-several take turns on chunks of them, OpenCV on one thread, too.  Memory is the resident set of a
-process of its own that analyses all pictures on several threads.
+A folder's pictures are repeated until there are enough.  One thread and several take turns on
+chunks of them, OpenCV on one thread, too.  Memory is the resident set of a process of its own that
+analyses all pictures on several threads.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import statistics
-import tempfile
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 
@@ -23,6 +23,9 @@ from edge.sources import expand
 
 from .common import ROOT, make_parser
 from .turns import ratio, seconds, take_turns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PICTURES = ROOT / "pictures" / "samples"
 """Of a dermoscope's size.  On thumbnails of 256 x 256, Python's own share is larger."""
@@ -70,34 +73,28 @@ def main() -> None:
     )
     options = parser.parse_args()
     found = sorted(path for path in expand([str(options.pictures)]) if isinstance(path, str))
-    with tempfile.TemporaryDirectory() as folder:
-        paths = [
-            f"{folder}/{number:06}{Path(path).suffix}"
-            for number, path in enumerate(islice(cycle(found), options.count))
-        ]
-        for path, target in zip(paths, cycle(found), strict=False):
-            Path(path).symlink_to(Path(target).resolve())
-        # Memory is that of a process that has done nothing else.
-        child = multiprocessing.get_context("spawn").Process(
-            target=watch_memory, args=(paths, options.threads)
-        )
-        child.start()
-        child.join()
-        cv2.setNumThreads(1)
-        chunks = [paths[i : i + options.chunk] for i in range(0, len(paths), options.chunk)]
+    paths = list(islice(cycle(found), options.count))
+    # Memory is that of a process that has done nothing else.
+    child = multiprocessing.get_context("spawn").Process(
+        target=watch_memory, args=(paths, options.threads)
+    )
+    child.start()
+    child.join()
+    cv2.setNumThreads(1)
+    chunks = [paths[i : i + options.chunk] for i in range(0, len(paths), options.chunk)]
 
-        def turn(analyzer: Analyzer, left: list[list[str]]) -> float:
-            chunk = left.pop()
-            return seconds(partial(analyze_all, analyzer, chunk)) / len(chunk)
+    def turn(analyzer: Analyzer, left: Iterator[list[str]]) -> float:
+        chunk = next(left)
+        return seconds(partial(analyze_all, analyzer, chunk)) / len(chunk)
 
-        calls = {
-            str(threads): partial(turn, Analyzer(threads=threads), [*chunks, chunks[0]])
-            for threads in (1, options.threads)
-        }
-        taken = take_turns(calls, len(chunks))
-    for name, each in taken.items():
-        print(f"{name} threads: {1 / statistics.median(each):.1f} pictures/s in the median")
-    times = ratio(taken["1"], taken[str(options.threads)])
+    calls = {
+        threads: partial(turn, Analyzer(threads=threads), iter([chunks[0], *chunks]))
+        for threads in (1, options.threads)
+    }
+    taken = take_turns(calls, len(chunks))
+    for threads, each in taken.items():
+        print(f"{threads} threads: {1 / statistics.median(each):.1f} pictures/s in the median")
+    times = ratio(taken[1], taken[options.threads])
     print(f"ratio, turn by turn: median {times['p50']:.2f} ({times['p5']} to {times['p95']})")
 
 

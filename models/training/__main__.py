@@ -27,7 +27,7 @@ from edge.files import write_atomically
 from .data import LABELS, load_labelled, stratified_folds
 from .figures import auc_interval, rates, spread, youden_threshold
 from .filters import choose_channels, draw_filters
-from .head import MAP_SIDE, SIDE, assemble, feature_function, ring_maps
+from .head import SIDE, assemble, feature_function, ring_maps
 from .steps import (
     CHUNK,
     CONTRACT,
@@ -105,13 +105,6 @@ def _make_parser() -> argparse.ArgumentParser:
         "(default: %(default)s)",
     )
     parser.add_argument(
-        "--every",
-        type=_every,
-        default=Recipe().every,
-        metavar="N",
-        help="Dense(10) looks at one of so many places in each direction (default: %(default)s)",
-    )
-    parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="of all that is random (default: 0)"
     )
     parser.add_argument(
@@ -127,16 +120,9 @@ def _channels(text: str) -> tuple[int, int]:
     return first, second
 
 
-def _every(text: str) -> int:
-    value = int(text)
-    if not 1 <= value <= MAP_SIDE // 2:
-        raise argparse.ArgumentTypeError(f"from 1 to {MAP_SIDE // 2}")
-    return value
-
-
 def _train(options: argparse.Namespace) -> None:
     started = time.monotonic()
-    recipe = dataclasses.replace(Recipe(), channels=options.channels, every=options.every)
+    recipe = Recipe(channels=options.channels)
     maps = ring_maps(recipe.rings, recipe.every)
     data = load_labelled(options.data)
     validation = load_labelled(options.validation) if options.validation else None
