@@ -42,13 +42,15 @@ def _open(source: str) -> Any:
         ("rtsp://cam/user=admin_password=x_channel=1.sdp", "rtsp://cam/..."),
         ("http://cam/onvif/admin:pw/live", "http://cam/.../live"),
         ("http://cam/cgi-bin/snapshot.cgi?p=1", "http://cam/.../snapshot.cgi"),
-        ("rtsp://cam/Streaming/Channels/101", "rtsp://cam/.../101"),
+        ("rtsp://cam/Streaming/Channels/101", "rtsp://cam/.../..."),
+        ("rtsp://cam/live/101", "rtsp://cam/.../..."),
+        ("rtsp://cam/live/ch01", "rtsp://cam/.../ch01"),
         ("rtsps://10.0.0.7:7441/AbCdEf123456", "rtsps://10.0.0.7:7441/..."),
         ("http://cam/live/hunter22", "http://cam/.../..."),
         ("rtsp://a:b/c@cam/live", "rtsp://cam/live"),
         ("rtsp://a:b@c/d@cam/live", "rtsp://cam/live"),
         ("rtsp://a:b#c?d@cam/live", "rtsp://cam/live"),
-        ("rtsp://a:1/2@10.0.0.7/live", "rtsp://10.0.0.7/live"),
+        ("rtsp://a:1/2@10.0.0.7/live", "rtsp://..."),
         ("http://10.0.0.7:8080/x.cgi?mail=me@home.org", "http://10.0.0.7:8080/..."),
         ("http://cam.local/x.cgi?mail=me@home.org", "http://cam.local/..."),
         ("http://a:b@cam.local/x.cgi?mail=me@home.org", "http://cam.local/..."),
@@ -122,6 +124,33 @@ def test_fault_67_a_password_is_taken_as_it_is_or_percent_encoded_and_sent_encod
 ) -> None:
     address = parse(source)
     assert (address.user, address.password, address.full) == (user, password, full)
+
+
+@pytest.mark.parametrize(
+    ("source", "origin"),
+    [
+        ("http://cam.local:8554/admin:Secr3t@ss/live", "http://cam.local:8554"),
+        ("http://home.local:1984/a.jpeg?src=rtsp://me:pw@192.168.1.5/s", "http://home.local:1984"),
+        ("http://nas:8080/snap?url=http://u:pw@10.0.0.7/cgi", "http://nas:8080"),
+        ("http://10.0.0.8:8080/http://u:pw@10.0.0.7/cgi", "http://10.0.0.8:8080"),
+        ("http://cam.lan:88/videostream.cgi/me@x.de/live", "http://cam.lan:88"),
+        ("http://mycam:81/stream?admin:p@ss", None),
+        ("http://admin:8080/x@cam.local/live", None),
+        ("http://jo.doe:8080/x@10.0.0.7/live", None),
+        ("http://a:b@cam.local/x/me@x.de/live", None),
+    ],
+)
+def test_fault_60_an_at_sign_behind_host_and_port_leads_to_no_other_host(
+    source: str, origin: str | None
+) -> None:
+    if origin is not None:
+        address = parse(source)
+        assert (address.origin, address.user, address.password) == (origin, None, "")
+        assert shown(source).startswith(origin)
+        return
+    assert shown(source) == "http://..."
+    with pytest.raises(CameraError, match=r"no host can be told for sure.*%40.*%2F"):
+        parse(source)
 
 
 def _everything(folder: Path) -> bytes:
@@ -200,6 +229,12 @@ def test_fault_60_an_address_without_its_option_is_not_repeated() -> None:
         "rtspsrc location=rtsp://hunter22:tok3n-99@cam/live ! decodebin",
         "127.0.0.1:554/live?pwd=tok3n-99",
         "http://hunter22:tok3n-99",
+        "192.168.1.20/live/hunter22",
+        "hunter22:tok3n-99",
+        "cam.local/videostream/hunter22",
+        "rtsp.//192.168.1.5/hunter22",
+        "//192.168.1.5/hunter22",
+        "tcp/192.168.1.5/hunter22",
         "http:///hunter22:tok3n-99@",
     ],
 )
@@ -241,6 +276,16 @@ def test_fault_67_a_source_that_is_no_camera_is_answered_with_what_is_taken(
     assert text.isprintable()
     for taken in ("/dev/video0", "/dev/v4l/by-id/", "rtsp://", "http://", "picamera2", "folder"):
         assert taken in text
+
+
+@pytest.mark.parametrize(
+    ("source", "fix"), [("csi://0", "--source picamera2"), ("rtspx://cam:7441/x", "rtsps://")]
+)
+def test_fault_67_an_address_of_another_program_is_answered_with_ours(
+    source: str, fix: str
+) -> None:
+    with pytest.raises(CameraError, match=f"no camera's address: use {fix}$"):
+        _open(source)
 
 
 def test_a_picture_as_the_source_is_answered_with_its_folder_or_edge_run() -> None:

@@ -20,13 +20,14 @@ _HOST = re.compile(
     re.DOTALL,
 )
 _NUMBERS = re.compile(r"\[.*\]|\d+\.\d+\.\d+\.\d+|localhost")
+_QUERY = re.compile(r"[?&][^@?&=/:]+=|://")
 _ESCAPED = re.compile(r"(?:[^%]|%[0-9A-Fa-f]{2})*", re.DOTALL)
 _WORDS = (
     "live|stream(?:ing)?|video|cam(?:era)?|capture|snap(?:shot)?|shot|image|img|pic(?:ture)?|photo"
     "|jpe?g|png|mjpe?g|mpe?g|mp|h26|hevc|main|sub|minor|major|ch(?:annels?|n)?|media|profile|axis"
     "|onvif|cgi|bin|sdp|m3u|ts|index|play|feed|view|high|low|hd|sd|av|unicast|multicast|track|id"
 )
-_PLAIN = re.compile(rf"(?!.*\d{{4}})(?:{_WORDS}|\d|[._-]){{1,12}}", re.IGNORECASE)
+_PLAIN = re.compile(rf"(?!.*\d{{4}})(?=.*[a-z])(?:{_WORDS}|\d|[._-]){{1,12}}", re.IGNORECASE)
 _HIDDEN = "..."
 
 
@@ -70,18 +71,20 @@ def parse(source: str) -> Address:
     """Take an address apart.
 
     A password may hold ``@``, ``/``, ``#``, ``?`` and ``%`` as they are: the host begins behind
-    the last ``@`` that a host can follow.  What is percent-encoded already stays so.
+    the last ``@`` that a host can follow.  Where it may as well be the path that holds the ``@``,
+    as in ``admin:80/x@cam/live``, no host is contacted.  What is percent-encoded already stays so.
 
     Raises:
-        CameraError: there is no host in it, or no such port; the message repeats nothing.
+        CameraError: there is no host in it, or it may be one of two, or no such port; the message repeats nothing.
 
     """
     scheme, rest = _split_scheme(source)
     found = _find_host(rest)
     if found is None:
         raise CameraError(
-            f"{scheme}://{_HIDDEN}: no host can be seen in this address",
-            f"write {scheme}://HOST/PATH, or {scheme}://USER:PASSWORD@HOST/PATH",
+            f"{scheme}://{_HIDDEN}: no host can be told for sure in this address",
+            f"write {scheme}://HOST/PATH, or {scheme}://USER:PASSWORD@HOST/PATH; in all but "
+            "HOST, @ is written %40, and in USER and PASSWORD / is %2F, ? is %3F, # is %23",
         )
     info, match = found
     user, colon, password = (info or "").partition(":")
@@ -135,24 +138,35 @@ def _split_scheme(source: str) -> tuple[str, str]:
 
 
 def _find_host(rest: str) -> tuple[str | None, re.Match[str]] | None:
-    """Return user info, or None, and the host with what follows; None if no host can be seen."""
+    """Return user info, or None, and the host with what follows; None if no host is sure."""
     authority = re.match("[^/?#]*", rest)
     assert authority is not None
-    found: list[tuple[str | None, re.Match[str]]] = []
+    inside: list[tuple[str | None, re.Match[str]]] = []  # by RFC 3986
+    behind: list[tuple[str | None, re.Match[str]]] = []  # if the password holds "/", "?" or "#"
     for start in (0, *(at.end() for at in re.finditer("@", rest))):
         match = _HOST.fullmatch(rest, start)
+        if match is None or int(match["port"] or 0) > 65535:
+            continue
         info = rest[: start - 1] if start else None
         user, colon, _ = (info or "").partition(":")
-        # Behind the authority's end only a password can go on: not a user, not a host.
-        fits = start <= authority.end() or (colon and not re.search("[/?#]", user))
-        if match and fits and int(match["port"] or 0) <= 65535:
-            found.append((info, match))
+        if start <= authority.end():
+            inside.append((info, match))
+        elif colon and not re.search("[/?#]", user):
+            behind.append((info, match))
     # Nobody is called 192.0.2.7: where an @ stands in a path or query behind it, that is the host.
-    numbers = [each for each in found if _NUMBERS.fullmatch(each[1]["host"])]
-    found = numbers or found
-    if len(found) > 1 and re.search(r"\?[^@]*=", found[-1][0] or ""):
-        found.pop()  # the @ stands in a query
-    return found[-1] if found else None
+    numbers = [each for each in behind if _NUMBERS.fullmatch(each[1]["host"])]
+    behind = numbers or behind
+    if len(behind) > 1 and _QUERY.search(behind[-1][0] or ""):
+        behind.pop()  # the @ stands in a query
+    if not inside or not behind:
+        return [*inside, *behind][-1] if inside or behind else None
+    info, match = inside[-1]
+    host = match["host"]
+    if _NUMBERS.fullmatch(host) or _QUERY.search(rest[: behind[-1][1].start()]):
+        return inside[-1]
+    if "." in host:  # a name, but a user's may have a dot, too
+        return inside[-1] if info is None and not numbers else None
+    return None if info is None else behind[-1]  # user:80/xyz@host, or host:80/path@more
 
 
 def _decode(text: str) -> str:

@@ -28,6 +28,9 @@ TAKEN = (
 )
 """What ``--source`` takes, in one sentence."""
 
+_OTHERS = {"csi": "--source picamera2", "libcamera": "--source picamera2", "rtspx": "rtsps://"}
+"""What to use instead of addresses that other programs take; UniFi cameras show ``rtspx``."""
+
 
 class PictureFolder(Camera):
     """The pictures of a folder, one after the other and over again, played as a camera."""
@@ -95,7 +98,11 @@ def open_source(
             return HttpCamera(source, timeout_s=timeout_s)
         if scheme_of(source) in ("rtsp", "rtsps"):
             return OpenCVCamera(source, timeout_s=timeout_s)
-        raise CameraError(f"{shown(source)}: no camera's address", f"--source takes {TAKEN}")
+        other = _OTHERS.get(scheme_of(source))
+        raise CameraError(
+            f"{shown(source)}: no camera's address",
+            f"use {other}" if other else f"--source takes {TAKEN}",
+        )
     if os.path.isdir(source):
         return PictureFolder(source)
     if os.path.isfile(source):
@@ -113,11 +120,14 @@ def open_source(
 def _no_source(source: str) -> CameraError:
     """Say what a source that is no camera seems to be, and what is taken."""
     # A pipeline, or an address that lacks its scheme, may hold a password.
-    name = "--source" if re.search("[@?=&!]|:.*[:/]", source) else printable(source)
+    is_name = re.fullmatch(r"[\w.%-]*|(?:/(?!/)|[.~])[^@?=&!:]*", source)
+    name = printable(source) if is_name else "--source"
     problem = "no camera, file or folder of this name"
     if re.search(r"\s!\s|^\w+src\b", source):
         problem = "a GStreamer pipeline isn't taken"
-    elif re.match(r"[\w.-]+:\d+(?:/|$)|\[[0-9A-Fa-f:]+\]|\d+(?:\.\d+){3}", source):
+    elif re.match(
+        r"[\w.-]+:\d+(?:/|$)|\[[0-9A-Fa-f:]+\]|\d+(?:\.\d+){3}|//|(?:rtsps?|https?)\b", source
+    ):
         problem = "an address needs its scheme: rtsp://HOST:PORT/PATH or http://HOST:PORT/PATH"
     elif re.search(r"[*?\[]|%\d*d", source) and "://" not in source:
         problem = "a pattern isn't taken: give the folder"
