@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .network import LAYERS
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
 Ranges = dict[str, tuple[float, float]]
-"""The smallest and the largest value of each activation, by the tensor's name."""
+"""The smallest and the largest value that each layer with weights gives, by its name; the
+picture's is under ``image``.  What lies behind a layer (a pool, a copy) has the layer's range."""
 
 BODY_OUTPUT = "dense1"
 """The layer whose ten values end the int8 body."""
@@ -44,17 +47,26 @@ def open_undelegated(flatbuffer: bytes, **options: Any) -> Any:
     )
 
 
-def activations(interpreter: Any) -> list[dict[str, Any]]:
-    """Return the details of the input and of each operation's output, in the graph's order."""
+def tensors_by_layer(interpreter: Any) -> Iterator[tuple[dict[str, Any], str]]:
+    """Yield the details of the input and of each operation's output, in the graph's order.
+
+    With each goes the layer whose values it holds: an operation with weights begins the next one.
+    """
+    names = iter(spec.name for spec in LAYERS)
+    layer = "image"
     details = {tensor["index"]: tensor for tensor in interpreter.get_tensor_details()}
-    outputs = [index for op in interpreter._get_ops_details() for index in op["outputs"]]  # noqa: SLF001
-    return [*interpreter.get_input_details(), *(details[index] for index in outputs)]
+    yield interpreter.get_input_details()[0], layer
+    for operation in interpreter._get_ops_details():  # noqa: SLF001
+        if operation["op_name"] in ("CONV_2D", "FULLY_CONNECTED"):
+            layer = next(names)
+        for output in operation["outputs"]:
+            yield details[output], layer
 
 
 def observe_ranges(
     float32: bytes, images: Iterable[NDArray[np.uint8]], progress: Callable[[int], None]
 ) -> Ranges:
-    """Run the float32 graph on pictures and return each activation's range.
+    """Run the float32 graph on pictures and return each layer's range.
 
     Args:
         float32: a flatbuffer with a float32 input, (1, height, width, 3), BGR, 0..255.
@@ -69,21 +81,20 @@ def observe_ranges(
     """
     interpreter = open_undelegated(float32, experimental_preserve_all_tensors=True, num_threads=2)
     interpreter.allocate_tensors()
-    first, *rest = activations(interpreter)
+    (picture, _), *rest = tensors_by_layer(interpreter)
     seen: Ranges = {}
     for done, image in enumerate(images, 1):
-        interpreter.set_tensor(first["index"], image.reshape(first["shape"]).astype(np.float32))
+        interpreter.set_tensor(picture["index"], image.reshape(picture["shape"]).astype(np.float32))
         interpreter.invoke()
-        for tensor in rest:
+        for tensor, layer in rest:
             values = interpreter.get_tensor(tensor["index"])
-            low, high = seen.get(tensor["name"], (0.0, 0.0))
-            seen[tensor["name"]] = (min(low, float(values.min())), max(high, float(values.max())))
+            low, high = seen.get(layer, (0.0, 0.0))
+            seen[layer] = (min(low, float(values.min())), max(high, float(values.max())))
         progress(done)
-    for name, (low, high) in seen.items():
-        headroom = BODY_OUTPUT_HEADROOM if BODY_OUTPUT in name else HEADROOM
-        seen[name] = (low * headroom, high * headroom)
-    ranges = {name: (_away(low), _away(high)) for name, (low, high) in seen.items()}
-    ranges[first["name"]] = (0.0, 255.0)
+    ranges = {"image": (0.0, 255.0)}
+    for layer, (low, high) in seen.items():
+        headroom = BODY_OUTPUT_HEADROOM if layer == BODY_OUTPUT else HEADROOM
+        ranges[layer] = (_away(low * headroom), _away(high * headroom))
     return ranges
 
 

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .calibration import BODY_OUTPUT, activations, open_undelegated
+from .calibration import BODY_OUTPUT, open_undelegated, tensors_by_layer
 from .errors import ExportError
 from .network import INPUT_SIZE_WH, build_network
-from .weights import apply_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,19 +21,21 @@ if TYPE_CHECKING:
     import keras
 
     from .calibration import Ranges
+    from .network import Arrays
     from .pixels import PixelContract
     from .weights import Weights
 
 VARIANTS = ("float32", "float16", "dynamic", "int8")
 
 
+def fold_contract(weights: Weights, pixels: PixelContract) -> Arrays:
+    """Return the weights of the network that takes raw BGR 0..255: the contract is in conv1."""
+    return {**weights.arrays, "conv1": pixels.fold(*weights.arrays["conv1"])}
+
+
 def build_folded(weights: Weights, pixels: PixelContract) -> keras.Model:
     """Return the network with its pixel contract folded into conv1: raw BGR 0..255 in."""
-    model = build_network()
-    apply_weights(model, weights)
-    conv1 = model.get_layer("conv1")
-    conv1.set_weights(list(pixels.fold(*conv1.get_weights())))
-    return model
+    return build_network(arrays=fold_contract(weights, pixels))
 
 
 def export_float32(
@@ -44,10 +45,11 @@ def export_float32(
     size_wh: tuple[int, int] = INPUT_SIZE_WH,
     batch: int = 1,
 ) -> bytes:
-    """Return the folded network as a float32 flatbuffer whose input has the given dtype.
+    """Return a network as a float32 flatbuffer whose input has the given dtype.
 
     Args:
-        model: from :func:`build_folded`, or what :mod:`convert.rewrite` made of it.
+        model: takes raw bytes as float32, such as a Keras model whose contract is folded in, or
+            what :func:`convert.optimise.build_planned` returns.
         dtype: ``uint8``, with a cast as the first operation, or ``float32`` without.
         size_wh: of the picture; the benchmarks have smaller ones.
         batch: how many of them; the benchmarks have one of several.
@@ -69,8 +71,7 @@ def export_float32(
     try:
         flatbuffer = bytes(converter.convert())
     except Exception as error:
-        message = f"TensorFlow's converter failed: {error}"
-        raise ExportError(message) from error
+        raise ExportError(f"TensorFlow's converter failed: {error}") from error
     _require_static(flatbuffer)
     return flatbuffer
 
@@ -81,7 +82,7 @@ def quantise(float32: bytes, variant: str, ranges: Ranges | None = None) -> byte
     Args:
         float32: from :func:`export_float32`; with a float32 input for int8, else uint8.
         variant: ``float16``, ``dynamic`` or ``int8``.
-        ranges: the calibrated range of each tensor, for int8.
+        ranges: the calibrated range of each layer, for int8.
 
     Raises:
         ExportError: the quantiser failed.
@@ -94,31 +95,30 @@ def quantise(float32: bytes, variant: str, ranges: Ranges | None = None) -> byte
         tool = quantizer.Quantizer(bytearray(float32), _RECIPES[variant])
         result = tool.quantize(calibration, enable_progress_bar=False, enable_progress_report=False)
     except Exception as error:
-        message = f"AI Edge Quantizer failed on the {variant} model: {error}"
-        raise ExportError(message) from error
+        raise ExportError(f"AI Edge Quantizer failed on the {variant} model: {error}") from error
     return bytes(result.quantized_model)
 
 
 def _to_statistics(float32: bytes, ranges: Ranges) -> dict[str, dict[str, Any]]:
     """Return the ranges in the quantiser's form: arrays of the tensor's rank."""
     statistics = {}
-    for tensor in activations(open_undelegated(float32)):
-        low, high = ranges[tensor["name"]]
+    for tensor, layer in tensors_by_layer(open_undelegated(float32)):
         shape = (1,) * len(tensor["shape"])
         statistics[tensor["name"]] = {
-            "min": np.full(shape, low, np.float32),
-            "max": np.full(shape, high, np.float32),
+            side: np.full(shape, value, np.float32)
+            for side, value in zip(("min", "max"), ranges[layer], strict=True)
         }
     return statistics
 
 
 def _require_static(flatbuffer: bytes) -> None:
     network = {"CAST", "CONV_2D", "MAX_POOL_2D", "RESHAPE", "FULLY_CONNECTED", "LOGISTIC"}
-    allowed = network | {"GATHER", "SLICE"}  # of constant rows and columns
+    allowed = network | set(_MOVES)
     found = {op["op_name"] for op in open_undelegated(flatbuffer)._get_ops_details()}  # noqa: SLF001
     if found - allowed:
-        message = f"the converter left operations in the graph that don't belong: {found - allowed}"
-        raise ExportError(message)
+        raise ExportError(
+            f"the converter left operations in the graph that don't belong: {found - allowed}"
+        )
 
 
 def _weights(bits: int, granularity: str, dtype: str = "INT") -> dict[str, Any]:
@@ -152,15 +152,16 @@ def _dynamic(operation: str, granularity: str, regex: str = ".*") -> dict[str, A
 
 def _static(operation: str, granularity: str, regex: str = ".*") -> dict[str, Any]:
     config = {
-        "activation_tensor_config": {
-            "num_bits": 8, "symmetric": False, "granularity": "TENSORWISE", "dtype": "INT"
-        },
+        "activation_tensor_config": {**_weights(8, "TENSORWISE"), "symmetric": False},
         "weight_tensor_config": _weights(8, granularity),
         "compute_precision": "INTEGER",
         "explicit_dequantize": False,
-    }  # fmt: skip
+    }
     return _rule(operation, config, regex)
 
+
+_MOVES = ("GATHER", "SLICE", "CONCATENATION")
+"""What :mod:`convert.optimise` moves values with, by constant rows and columns."""
 
 # The head behind dense1, ten multiply-adds and a sigmoid, stays in float32: as int8 it would round
 # the probability to 1/256.  Dense layers have one scale a tensor: tflite-runtime 2.14 knows no
@@ -175,7 +176,7 @@ _RECIPES = {
         _static("INPUT", "TENSORWISE"),
         _static("CONV_2D", "CHANNELWISE"),
         _static("MAX_POOL_2D", "TENSORWISE"),
-        _static("RESHAPE", "TENSORWISE"),
+        *(_static(operation, "TENSORWISE") for operation in ("RESHAPE", *_MOVES)),
         _static("FULLY_CONNECTED", "TENSORWISE", f".*{BODY_OUTPUT}.*"),
     ],
 }

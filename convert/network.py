@@ -7,6 +7,7 @@ parameters.  Everything about how pixels become its input is *not* here; see
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import keras
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Layer = tuple[NDArray[np.float32], NDArray[np.float32]]
+    Arrays = Mapping[str, Layer]
 
 INPUT_SIZE_WH = (500, 500)
 PARAMETER_COUNT = 2_391_237
@@ -39,6 +45,15 @@ class LayerSpec:
     def bias(self) -> tuple[int]:
         """The bias' shape: one number an output channel."""
         return (self.kernel[-1],)
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """The rows that one output sees, and the step from one output to the next; both axes."""
+        if self.kind == "Conv2D":
+            return self.settings["kernel_size"][0], self.settings["strides"][0]
+        if self.kind == "MaxPooling2D":
+            return self.settings["pool_size"][0], self.settings["strides"][0]
+        return 1, 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +117,92 @@ LAYERS = tuple(spec for spec in NETWORK if spec.kernel)
 """The four layers that have weights, in the order in which the file holds them."""
 
 
-def build_network(front: Sequence[FrontLayer] = ()) -> keras.Model:
-    """Build the untrained network: float32 (batch, 500, 500, 3) to float32 (batch, 1) in 0..1.
+def output_shapes(
+    arrays: Arrays | None = None, size_wh: tuple[int, int] = INPUT_SIZE_WH
+) -> dict[str, tuple[int, ...]]:
+    """Return what each layer gives, by name: (height, width, channels), or (values,).
+
+    Args:
+        arrays: (kernel, bias) of :data:`LAYERS`, whose channel counts are taken; None is the whole
+            network's.
+        size_wh: of the picture.
+
+    """
+    width, height = size_wh
+    shape: tuple[int, ...] = (height, width, 3)
+    shapes = {}
+    for spec in NETWORK:
+        channels = _outputs(spec, arrays) if spec.kernel else shape[-1]
+        if spec.kind == "Flatten":
+            shape = (math.prod(shape),)
+        elif spec.kind == "Dense":
+            shape = (channels,)
+        else:
+            size, step = spec.window
+            shape = (*((side - size) // step + 1 for side in shape[:2]), channels)
+        shapes[spec.name] = shape
+    return shapes
+
+
+def multiply_adds(
+    arrays: Arrays | None = None, size_wh: tuple[int, int] = INPUT_SIZE_WH
+) -> dict[str, int]:
+    """Return the multiply-adds that each layer with weights takes for one picture, by name.
+
+    Args:
+        arrays: see :func:`output_shapes`.
+        size_wh: of the picture.
+
+    """
+    shapes, counts, inputs = output_shapes(arrays, size_wh), {}, 3
+    for spec in NETWORK:
+        shape = shapes[spec.name]
+        if spec.kernel:
+            counts[spec.name] = math.prod(shape) * spec.window[0] ** 2 * inputs
+        inputs = shape[-1]
+    return counts
+
+
+def receptive_field(last: str, first: str = NETWORK[0].name) -> tuple[int, int]:
+    """Return the rows of ``first``'s input that one output of ``last`` sees, and their step.
+
+    By the formulas of Dumoulin and Visin, "A guide to convolution arithmetic", 2016; both axes.
+    """
+    names = [spec.name for spec in NETWORK]
+    size, step = 1, 1
+    for spec in NETWORK[names.index(first) : names.index(last) + 1]:
+        window, stride = spec.window
+        size, step = size + (window - 1) * step, step * stride
+    return size, step
+
+
+def dense1_by_place(arrays: Arrays) -> NDArray[np.float32]:
+    """Return dense1's kernel as (rows, columns, channels, units): what it weighs pool2 by.
+
+    Args:
+        arrays: (kernel, bias) of :data:`LAYERS`, of a square picture.
+
+    """
+    kernel, channels = arrays["dense1"][0], arrays["conv2"][1].size
+    side = math.isqrt(kernel.shape[0] // channels)
+    return kernel.reshape(side, side, channels, -1)
+
+
+def build_network(
+    front: Sequence[FrontLayer] = (),
+    arrays: Arrays | None = None,
+    size_wh: tuple[int, int] = INPUT_SIZE_WH,
+) -> keras.Model:
+    """Build the network: float32 (batch, 500, 500, 3) to float32 (batch, 1) in 0..1.
 
     The output is P(malignant).  What the input values mean (channel order, scale) is the
     weights' contract.
 
     Args:
         front: the layers that scale the input before conv1 does anything; none in our own files.
+        arrays: (kernel, bias) of :data:`LAYERS`, perhaps with fewer channels; None leaves the
+            whole network untrained.
+        size_wh: of the picture.
 
     Raises:
         RuntimeError: the parameter count is not 2,391,237, so a layer was changed.
@@ -117,14 +210,24 @@ def build_network(front: Sequence[FrontLayer] = ()) -> keras.Model:
     """
     import keras
 
-    width, height = INPUT_SIZE_WH
+    width, height = size_wh
     inputs = x = keras.Input((height, width, 3), name="image")
     for layer in front:
         x = getattr(keras.layers, layer.kind)(**layer.settings)(x)
     for spec in NETWORK:
-        x = getattr(keras.layers, spec.kind)(**spec.settings, name=spec.name)(x)
+        settings = dict(spec.settings)
+        if spec.kernel:
+            settings["units" if spec.kind == "Dense" else "filters"] = _outputs(spec, arrays)
+        x = getattr(keras.layers, spec.kind)(**settings, name=spec.name)(x)
     model = keras.Model(inputs, x, name="lesion")
-    if model.count_params() != PARAMETER_COUNT:
-        message = f"the network has {model.count_params()} parameters, not {PARAMETER_COUNT}"
-        raise RuntimeError(message)
+    if arrays is None and model.count_params() != PARAMETER_COUNT:
+        raise RuntimeError(
+            f"the network has {model.count_params()} parameters, not {PARAMETER_COUNT}"
+        )
+    for name, weights in (arrays or {}).items():
+        model.get_layer(name).set_weights(list(weights))
     return model
+
+
+def _outputs(spec: LayerSpec, arrays: Arrays | None) -> int:
+    return spec.kernel[-1] if arrays is None else int(arrays[spec.name][1].size)

@@ -16,19 +16,20 @@ from edge.terminal import Progress
 
 from .calibration import observe_ranges
 from .document import RESIZE, describe, input_dtype, manifest, manifest_sha256
-from .export import build_folded, export_float32, quantise
-from .network import LAYERS, build_network
+from .export import export_float32, fold_contract, quantise
+from .network import build_network
+from .optimise import build_planned, choose, compact, find_lattice, sample, verify
 from .parity import compare, edge_answers, exceeded, keras_answers
 from .pictures import require_disjoint, resized
 from .report import Row, time_interleaved
-from .rewrite import build_compacted, build_sampled, compact, find_lattice, plan, rewrite, verify
-from .weights import apply_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    import keras
     from numpy.typing import NDArray
 
+    from .network import Arrays
     from .parity import Budget, Parity
     from .pictures import SamplePicture
     from .pixels import PixelContract
@@ -57,9 +58,9 @@ class Job:
     compact: bool = True
     """Take dead channels out before quantisation."""
     rewrite: bool = True
-    """Rewrite the int8 graph into a faster one with the same values, and prove it."""
+    """Make the int8 graph a faster one with the same values, and prove it."""
     tune_for: str = "x86"
-    """The processor that the rewritten graph is laid out for: ``x86`` or ``arm``."""
+    """The processor that the int8 graph is laid out for: ``x86`` or ``arm``."""
 
     @property
     def whole_contract(self) -> PixelContract:
@@ -89,12 +90,10 @@ def run(job: Job, say: Callable[[str], None]) -> Outcome:
     """
     require_disjoint(job.calibration, job.held_out)
     say("exporting float32")
-    folded = build_folded(job.weights, job.whole_contract)
-    flatbuffers = _export(job, folded, say)
+    flatbuffers = _export(job, say)
     say(f"asking Keras about {len(job.held_out)} held-out pictures")
     images = [resized(picture, RESIZE) for picture in job.held_out]
-    reference = build_network(job.weights.front)
-    apply_weights(reference, job.weights)
+    reference = build_network(job.weights.front, job.weights.arrays)
     progress = Progress("Keras: pictures", len(images))
     expected = keras_answers(reference, job.pixels, images, progress.update)
     progress.clear()
@@ -136,33 +135,24 @@ def run(job: Job, say: Callable[[str], None]) -> Outcome:
     return Outcome(files, rows)
 
 
-def _export(job: Job, folded: Any, say: Callable[[str], None]) -> dict[str, bytes]:
-    sampled = None
+def _export(job: Job, say: Callable[[str], None]) -> dict[str, bytes]:
+    arrays = fold_contract(job.weights, job.whole_contract)
+    lattice = None
     if job.compact:
-        arrays, liveness = compact(
-            {spec.name: tuple(folded.get_layer(spec.name).get_weights()) for spec in LAYERS}
-        )
+        arrays, liveness = compact(arrays)
         say(str(liveness))
-        if liveness.changed:
-            folded = build_compacted(arrays)
         if lattice := find_lattice(arrays):
             say(f"dense1 looks at {lattice}, the others are not computed")
-            sampled = build_sampled(arrays, lattice)
-    # Int8 is made of the whole network and rewritten after that, where it can be proven exact.
-    raw = export_float32(sampled or folded, dtype="uint8")
+    plain = build_network(arrays=arrays)
+    raw = export_float32(
+        build_planned(arrays, sample(lattice)) if lattice else plain, dtype="uint8"
+    )
     flatbuffers = {}
     for variant in job.variants:
         if variant == "float32":
             flatbuffers[variant] = raw
         elif variant == "int8":
-            say(f"calibrating int8 on {len(job.calibration)} pictures")
-            plain = export_float32(folded, dtype="float32")
-            progress = Progress("calibration: pictures", len(job.calibration))
-            images = (resized(picture, RESIZE) for picture in job.calibration)
-            ranges = observe_ranges(plain, images, progress.update)
-            progress.clear()
-            quantised = quantise(plain, variant, ranges)
-            flatbuffers[variant] = _rewrite(job, quantised, say) if job.rewrite else quantised
+            flatbuffers[variant] = _export_int8(job, arrays, plain, say)
         else:
             say(f"quantising {variant}")
             flatbuffers[variant] = quantise(raw, variant)
@@ -170,10 +160,23 @@ def _export(job: Job, folded: Any, say: Callable[[str], None]) -> dict[str, byte
     return flatbuffers
 
 
-def _rewrite(job: Job, quantised: bytes, say: Callable[[str], None]) -> bytes:
-    """Return the faster graph, after a proof on every picture at hand and on its mirror image."""
-    say(f"rewriting int8: {plan(quantised, tune_for=job.tune_for)}")
-    faster = rewrite(quantised, tune_for=job.tune_for)
+def _export_int8(job: Job, arrays: Arrays, plain: keras.Model, say: Callable[[str], None]) -> bytes:
+    """Return the int8 graph: if asked the faster one, proven on each picture and its mirror image.
+
+    Both have the ranges of the plain network, so that they have the same scales.
+    """
+    say(f"calibrating int8 on {len(job.calibration)} pictures")
+    float32 = export_float32(plain, dtype="float32")
+    progress = Progress("calibration: pictures", len(job.calibration))
+    images = (resized(picture, RESIZE) for picture in job.calibration)
+    ranges = observe_ranges(float32, images, progress.update)
+    progress.clear()
+    quantised = quantise(float32, "int8", ranges)
+    if not job.rewrite:
+        return quantised
+    plan = choose(arrays, job.tune_for)
+    say(f"rewriting int8: {plan}")
+    faster = quantise(export_float32(build_planned(arrays, plan), dtype="float32"), "int8", ranges)
     progress = Progress("rewritten against plain: pictures")
     proof = verify(quantised, faster, _proof_pictures(job), progress=progress.update)
     progress.clear()

@@ -14,8 +14,14 @@ import h5py
 import numpy as np
 import pytest
 
-from convert.calibration import activations, open_undelegated
-from convert.network import LAYERS, PARAMETER_COUNT, build_network
+from convert.calibration import open_undelegated, tensors_by_layer
+from convert.network import (
+    LAYERS,
+    PARAMETER_COUNT,
+    build_network,
+    multiply_adds,
+    output_shapes,
+)
 from convert.pictures import load_set
 from convert.weights import read_weights, write_weights
 from edge import Analyzer
@@ -62,11 +68,19 @@ def test_the_network_has_the_upstream_shapes_and_parameters() -> None:
     model = build_network()
     assert model.count_params() == PARAMETER_COUNT == 2_391_237
     shapes = {layer.name: tuple(layer.output.shape[1:]) for layer in model.layers}
+    assert shapes.pop("image") == (500, 500, 3)
+    assert output_shapes() == shapes
     assert shapes == {
-        "image": (500, 500, 3), "conv1": (497, 497, 32), "pool1": (248, 248, 32),
-        "conv2": (245, 245, 16), "pool2": (122, 122, 16), "flatten": (238144,),
-        "dense1": (10,), "dense2": (1,),
-    }  # fmt: skip
+        "conv1": (497, 497, 32),
+        "pool1": (248, 248, 32),
+        "conv2": (245, 245, 16),
+        "pool2": (122, 122, 16),
+        "flatten": (238144,),
+        "dense1": (10,),
+        "dense2": (1,),
+    }
+    by_hand = [497**2 * 32 * 48, 245**2 * 16 * 512, 238144 * 10, 10]
+    assert list(multiply_adds().values()) == by_hand
     counts = [int(np.prod(layer.kernel)) + layer.bias[0] for layer in LAYERS]
     assert counts == [1568, 8208, 2381450, 11]
 
@@ -254,6 +268,7 @@ def test_fault_32_weights_that_are_no_number_name_their_layer_and_write_nothing(
         ["--contract", "other"],
         ["--timeout", "0"],
         ["--rounds", "0"],
+        ["--tune-for", "sparc"],
         ["--calibration-count", "0"],
     ],
 )
@@ -266,7 +281,7 @@ def test_wrong_usage_exits_2(arguments: list[str]) -> None:
 def details(variant: str) -> tuple[list[dict[str, Any]], list[str]]:
     interpreter = open_undelegated(unpack(MODELS[variant].read_bytes(), variant)[0])
     names = [op["op_name"] for op in interpreter._get_ops_details()]
-    return activations(interpreter), names
+    return [tensor for tensor, _ in tensors_by_layer(interpreter)], names
 
 
 @pytest.mark.parametrize("variant", MODELS)

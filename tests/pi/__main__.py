@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convert.rewrite.proof import body_only
+from convert.optimise.proof import body_only
 from edge.errors import LesionEdgeError
 from edge.runtime import load_model_file, usable_cores
 from tests.pictures import MODELS, ROOT, SAMPLES

@@ -9,49 +9,43 @@ and pooling leaves a constant as it is.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from convert.network import LAYERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    Layer = tuple[NDArray[np.float32], NDArray[np.float32]]
-    Arrays = dict[str, Layer]
+    from convert.network import Arrays, Layer
 
 _PIXEL = 255.0
 _ROUNDING = 1e-12
 """Relative: above the error of summing 238,144 products in double precision, pair by pair."""
-_HIDDEN = ("conv1", "conv2", "dense1")
+_NAMES = [spec.name for spec in LAYERS]
+_PAIRS = list(pairwise(_NAMES))
+"""Each layer whose outputs can be left out, and the layer that takes them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Liveness:
-    """How much of a layer is left."""
+    """How many channels and units of each hidden layer are left, and of how many."""
 
-    layer: str
-    live: int
-    total: int
-
-    def __str__(self) -> str:
-        return f"{self.layer} {self.live} of {self.total} live"
-
-
-@dataclass(frozen=True, slots=True)
-class CompactReport:
-    """What :func:`compact` left of each hidden layer."""
-
-    layers: tuple[Liveness, ...]
+    counts: Mapping[str, tuple[int, int]]
 
     @property
     def changed(self) -> bool:
         """Whether anything was taken out."""
-        return any(layer.live < layer.total for layer in self.layers)
+        return any(live < total for live, total in self.counts.values())
 
     def __str__(self) -> str:
-        return ", ".join(map(str, self.layers))
+        return ", ".join(
+            f"{name} {live} of {total} live" for name, (live, total) in self.counts.items()
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,7 +56,7 @@ class _Range:
     high: NDArray[np.float64]
 
 
-def compact(arrays: Mapping[str, Layer]) -> tuple[Arrays, CompactReport]:
+def compact(arrays: Arrays) -> tuple[dict[str, Layer], Liveness]:
     """Take dead channels and units out of a network.
 
     A channel is dead if its output is the same for all inputs in 0..255, by a bound that rounding
@@ -79,48 +73,41 @@ def compact(arrays: Mapping[str, Layer]) -> tuple[Arrays, CompactReport]:
         The arrays of the network that is left, and how much that is.
 
     """
-    totals = {name: int(arrays[name][1].size) for name in _HIDDEN}
-    left = {name: (np.asarray(kernel), np.asarray(bias)) for name, (kernel, bias) in arrays.items()}
-    while True:
+    left, before = dict(arrays), None
+    while before != _sizes(left):
         before = _sizes(left)
-        left = _drop_unseen(_drop_constant(left))
-        if _sizes(left) == before:
-            break
-    layers = tuple(Liveness(name, size, totals[name]) for name, size in _sizes(left).items())
-    return left, CompactReport(layers)
+        _drop_constant(left)
+        _drop_unseen(left)
+    totals, sizes = _sizes(arrays), _sizes(left)
+    return left, Liveness({name: (sizes[name], totals[name]) for name in sizes})
 
 
-def _drop_constant(arrays: Arrays) -> Arrays:
-    left = dict(arrays)
+def _drop_constant(left: dict[str, Layer]) -> None:
     inputs = _Range(np.zeros(3), np.full(3, _PIXEL))
-    for name, following in zip(_HIDDEN, ("conv2", "dense1", "dense2"), strict=True):
+    for name, following in _PAIRS:
         kernel, bias = left[name]
         outputs = _bound(_by_input(kernel, inputs.low.size), bias, inputs)
         varies = np.less(outputs.low, outputs.high)
-        live = at_least_one(varies)
+        live = _at_least_one(varies)
         constants = np.where(varies, 0.0, outputs.low)
         next_kernel, next_bias = left[following]
-        by_input = _by_input(next_kernel, live.size)
-        moved = constants @ by_input.astype(np.float64).sum(axis=0)
-        left[name] = (kernel[..., live], bias[live])
+        moved = constants @ _by_input(next_kernel, live.size).astype(np.float64).sum(axis=0)
         kept = _keep_inputs(next_kernel, live)
+        left[name] = (kernel[..., live], bias[live])
         left[following] = (
             kept if varies.any() else np.zeros_like(kept),
             (next_bias.astype(np.float64) + moved).astype(np.float32),
         )
         inputs = _Range(outputs.low[live], outputs.high[live])
-    return left
 
 
-def _drop_unseen(arrays: Arrays) -> Arrays:
-    left = dict(arrays)
-    for name, following in zip(reversed(_HIDDEN), ("dense2", "dense1", "conv2"), strict=True):
+def _drop_unseen(left: dict[str, Layer]) -> None:
+    for name, following in reversed(_PAIRS):
         kernel, bias = left[name]
         next_kernel, next_bias = left[following]
-        live = at_least_one(np.asarray(_by_input(next_kernel, bias.size).any(axis=(0, 2))))
+        live = _at_least_one(np.asarray(_by_input(next_kernel, bias.size).any(axis=(0, 2))))
         left[name] = (kernel[..., live], bias[live])
         left[following] = (_keep_inputs(next_kernel, live), next_bias)
-    return left
 
 
 def _bound(kernel: NDArray[np.float32], bias: NDArray[np.float32], inputs: _Range) -> _Range:
@@ -155,10 +142,10 @@ def _keep_inputs(kernel: NDArray[np.float32], live: NDArray[np.bool_]) -> NDArra
     return kept.reshape(*kernel.shape[:2], -1, kernel.shape[-1])
 
 
-def at_least_one(live: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _at_least_one(live: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return what lives, or the first if nothing does: a layer without channels is none."""
     return live if live.any() else np.arange(live.size) == 0
 
 
 def _sizes(arrays: Arrays) -> dict[str, int]:
-    return {name: int(arrays[name][1].size) for name in _HIDDEN}
+    return {name: int(arrays[name][1].size) for name, _ in _PAIRS}

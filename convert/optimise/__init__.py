@@ -1,0 +1,13 @@
+"""Makes the network faster before it is quantised, and proves that no int8 value changes.
+
+What leaves it, where it stays exact and what was measured: docs/optimisation.md.
+"""
+
+from __future__ import annotations
+
+from .channels import compact
+from .lattice import find_lattice
+from .network import build_planned, choose, sample
+from .proof import verify
+
+__all__ = ["build_planned", "choose", "compact", "find_lattice", "sample", "verify"]
