@@ -43,6 +43,21 @@ def read_comment(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     return line if isinstance(line, dict) else None
 
 
+def source_mark(source: str) -> str | None:
+    """Return what tells a picture's file from others in the comment of its annotated copy.
+
+    A hash, since a path may hold a person's name; None for standard input and where no path is.
+    """
+    import hashlib
+    import os
+
+    try:
+        path = os.fsencode(os.path.realpath(source))
+    except OSError:  # the folder that we are in was deleted
+        return None
+    return None if source == "-" else hashlib.sha256(path).hexdigest()[:16]
+
+
 def is_ours(path: str | os.PathLike[str]) -> bool:
     """Tell whether a file is a picture that this package annotated, by its first 18 bytes."""
     try:

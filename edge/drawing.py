@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .analysis import Analysis
 
 from .analysis import NOTICE
-from .comment import add_comment
+from .comment import add_comment, source_mark
 from .errors import OutputError
 from .files import printable, write_atomically
 
@@ -92,8 +92,16 @@ def _draw_caption(
     return strip
 
 
-def save_annotated(path: str, image_bgr: NDArray[np.uint8], analysis: Analysis) -> None:
+def save_annotated(
+    path: str, image_bgr: NDArray[np.uint8], analysis: Analysis, source: str = "-"
+) -> None:
     """Write the annotated picture as a JPEG that carries its result, whole or not at all.
+
+    Args:
+        path: where it goes.
+        image_bgr: as for :func:`annotate`.
+        analysis: its analysis.
+        source: the picture's file, which the next run knows its copy by; "-" is none.
 
     Raises:
         OutputError: it could not be written; what was there before is still there.
@@ -101,6 +109,8 @@ def save_annotated(path: str, image_bgr: NDArray[np.uint8], analysis: Analysis) 
     """
     result = analysis.to_dict()
     del result["timings_ms"]  # the same picture gives the same file
+    if mark := source_mark(source):
+        result["source"] = mark
     data = add_comment(encode_annotated(path, image_bgr, analysis), result)
     try:
         write_atomically(path, data)

@@ -22,8 +22,7 @@ _SYSTEM = frozenset(
     )
 )
 """What systems and network disks put into every folder, in lower case; beside any ``.name``."""
-_OURS = ("_annotated", "snapshot-")
-"""What the name of a picture that we annotated has in it; whether it is one, its comment tells."""
+JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
 _OTHER_PICTURES = (
     *(".heic", ".heif", ".avif", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".jp2", ".jxl"),
     *(".dng", ".raw", ".cr2", ".cr3", ".nef", ".arw", ".dcm", ".dicom", ".psd", ".pdf"),
@@ -37,8 +36,8 @@ class LeftOut:
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.endings: Counter[str] = Counter()
-        self.is_results = False
-        """The source is the folder of results itself, as a shell's ``*`` may name it."""
+        self.is_given = False
+        """The source itself is the folder of results or of ours, as a shell's ``*`` names it."""
 
     def add(self, other: LeftOut) -> None:
         """Count what another has counted, too."""
@@ -82,5 +81,5 @@ def is_hidden(name: str, pattern: Sequence[str]) -> bool:
 
 
 def was_annotated(path: str) -> bool:
-    """Tell whether a picture is one that this package annotated; only likely names are opened."""
-    return any(map(os.path.basename(path).count, _OURS)) and is_ours(path)
+    """Tell whether a picture is one that this package annotated; only JPEGs' names are opened."""
+    return path.lower().endswith(JPEG_SUFFIXES) and is_ours(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from .comment import is_ours
+from .comment import read_comment, source_mark
 from .errors import OutputError
 from .files import printable
 
@@ -26,14 +26,21 @@ class ResultFolder:
         self._folder = folder
         self._taken: set[str] = set()
         self._number: dict[str, int] = {}
+        self._others: dict[tuple[str, str], str] = {}
         make_folder(folder)
         # FAT counts up to 255 characters, and says that they may have 1530 bytes.
         self._most = min(255, os.pathconf(folder, "PC_NAME_MAX"))
 
     def name(self, source: str) -> str:
-        """Return the path of a picture's annotated copy; of each call another one."""
+        """Return the path of a picture's annotated copy; of each call another one.
+
+        A copy of an earlier run is written over where its comment says that it is of the same
+        picture's file.
+        """
         stem = "stdin" if source == "-" else os.path.splitext(os.path.basename(source))[0]
-        first = _fold(stem)
+        first, mark = _fold(stem), source_mark(source)
+        if mark and (path := self._others.pop((first, mark), None)):
+            return path
         while True:
             # Two folders may hold pictures of the same name, and a.jpg may stand beside a.png.
             number = self._number[first] = self._number.get(first, 0) + 1
@@ -43,8 +50,14 @@ class ResultFolder:
             if _fold(name) in self._taken:
                 continue
             self._taken.add(_fold(name))
-            if not os.path.lexists(path) or is_ours(path):  # a file of the user's stays
+            if not os.path.lexists(path):
                 return path
+            # A file of the user's stays, and so does the copy of another picture.
+            theirs = (read_comment(path) or {}).get("source")
+            if mark and theirs == mark:
+                return path
+            if isinstance(theirs, str):
+                self._others.setdefault((first, theirs), path)
 
 
 def _fold(name: str) -> str:

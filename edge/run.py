@@ -35,7 +35,8 @@ _EPILOG = f"""\
 sources: of a folder and what is below it, links followed, every JPEG and PNG is taken. Hidden and
 system names, pictures that this command annotated and the --out folder are left out and counted
 on standard error. A quoted pattern ("photos/**/*.jpg", ** is any number of folders) takes whatever
-fits it, but for the same. A file that is named is always taken.
+fits it, but for the same. A file that is named is taken; among several, as a shell's * names
+them, not a picture that this command annotated.
 
 exit status: 0 all pictures analysed, 1 at least one failed or the model can't be used,
 2 wrong usage, 130 interrupted.
@@ -229,7 +230,7 @@ def _finish(*, thumbnails: bool) -> Callable[[_Job | LesionEdgeError, Picture, A
         assert isinstance(job, _Job)
         if job.save_as:
             make_folder(os.path.dirname(job.save_as))
-            save_annotated(job.save_as, picture.image_bgr, analysis)
+            save_annotated(job.save_as, picture.image_bgr, analysis, job.path)
         if thumbnails:
             job.thumbnail = make_thumbnail(picture, analysis)
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import errno
 import os
-from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from .errors import PictureError
 from .files import printable
-from .leftout import LeftOut, is_hidden, was_annotated
+from .leftout import JPEG_SUFFIXES, LeftOut, is_hidden, was_annotated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png")
+SUFFIXES = (*JPEG_SUFFIXES, ".png")
+_EMPTY = "an empty name is no picture; if a variable of the shell was to give it, that is empty"
+_GONE = "the folder that the shell is in was deleted; go to another one with: cd"
 
 
 def expand(
@@ -30,7 +30,8 @@ def expand(
     this package annotated, and ``leave_out``.  A folder that can't be read is an error in its
     place.  A name that doesn't exist and has a wildcard in it is a pattern (``**`` goes through
     folders): whatever fits it is taken, but for the same that is left out of a folder.  Anything
-    else is passed on as it is: opening it will tell.
+    else is passed on as it is: opening it will tell.  Only a picture that this package annotated
+    is left out among several sources, since a shell's ``*`` names it, too.
 
     Args:
         sources: files, folders and patterns; ``"-"`` is standard input.
@@ -40,73 +41,122 @@ def expand(
     """
     total = LeftOut()
     output = _identity(leave_out) if leave_out and os.path.isdir(leave_out) else None
+    empty = True
     for source in sources:
         left = LeftOut()
-        if source != "-" and os.path.isdir(source):
-            found, none = _walk(source, left, output), "no JPEG or PNG in this folder"
-        elif source == "-" or os.path.lexists(source) or not any(map(source.count, "*?[")):
-            yield source
-            continue
+        pattern: Sequence[str] = ()
+        top = source
+        if source == "":
+            found: Iterable[str | PictureError] = [_error(source, "''", _EMPTY)]
+        elif source == "-" or not (os.path.isdir(source) or _is_pattern(source)):
+            found = _named(source, left, alone=len(sources) == 1)
         else:
-            found, none = _match(source, left, output), "no file fits this pattern"
+            if not os.path.isdir(source):
+                top, pattern = _split(source)
+            found = _walk(top, left, output, pattern)
         count = 0
         for count, path in enumerate(found, 1):  # noqa: B007 - counted, and yielded as it comes
             yield path
-        if count or (left.is_results and len(sources) > 1):
+        empty &= not count
+        if count or (left.is_given and len(sources) > 1):
             total.add(left)
         else:
-            yield _error(source, f"{none}{left.text('; left out: ')}{left.advice()}")
+            none = _nothing(top, pattern)
+            yield _error(source, source, f"{none}{left.text('; left out: ')}{left.advice()}")
+    if empty and total.counts:
+        text = f"no picture to analyse; left out: {total.text('')}"
+        yield _error(sources[0], sources[0], f"{text}; to analyse one all the same, name it alone")
+        return
     if tell and (text := total.text("left out: ")):
         tell(text)
 
 
+def _is_pattern(source: str) -> bool:
+    return not os.path.lexists(source) and any(map(source.count, "*?["))
+
+
+def _named(source: str, left: LeftOut, *, alone: bool) -> Iterator[str]:
+    """Yield a file that was named, unless it is one of ours among others, as ``*`` names it."""
+    if not alone and source != "-" and was_annotated(source):
+        left.is_given = True
+        left.counts["annotated by us"] += 1
+    else:
+        yield source
+
+
+def _split(source: str) -> tuple[str, list[str]]:
+    """Return the folder in which a pattern begins, and the parts of what is below it."""
+    import glob  # not needed by most calls
+
+    top = os.sep if source.startswith(os.sep) else ""
+    parts = [part for part in source.split(os.sep) if part]
+    # A folder may be called fold[1].
+    while parts and (not glob.has_magic(parts[0]) or os.path.lexists(os.path.join(top, parts[0]))):
+        top = os.path.join(top, parts.pop(0))
+    return top, parts
+
+
+def _nothing(top: str, pattern: Sequence[str]) -> str:
+    """Return why a folder or a pattern gave nothing."""
+    try:
+        os.path.abspath(top)
+    except FileNotFoundError:
+        return _GONE
+    if not pattern:
+        return "no JPEG or PNG in this folder"
+    there = os.path.isdir(top or ".")
+    return f"no file fits this pattern{'' if there else f'; no folder {printable(top)}'}"
+
+
 def _walk(
-    top: str,
-    left: LeftOut,
-    output: tuple[int, int] | None,
-    pattern: Sequence[str] = (),
+    top: str, left: LeftOut, output: tuple[int, int] | None, pattern: Sequence[str]
 ) -> Iterator[str | PictureError]:
     """Yield the files below a folder that fit a pattern, or the pictures if there is none."""
-    seen: set[tuple[int, int]] = set()
-    folders = [top]
+    if pattern and not os.path.lexists(top or "."):
+        return
+    start = _skip(frozenset((0,)), pattern)
+    seen: set[tuple[tuple[int, int], frozenset[int]]] = set()
+    folders = [(top, start)]
     while folders:
-        folder = folders.pop()
+        folder, places = folders.pop()
         try:
             identity = _identity(folder)
         except OSError as error:
             yield _unreadable(folder, error)
             continue
         if identity == output:
-            left.is_results = folder == top
+            left.is_given = folder == top
             if folder != top:
                 left.counts[f"folder of results ({printable(folder)})"] += 1
                 continue
         # Some network disks number nothing: there every folder is 0.
-        if identity in seen and identity[1]:
+        if (identity, places) in seen and identity[1]:
             continue
-        seen.add(identity)
-        names, below, bad = _list(folder, top, left, pattern)
+        seen.add((identity, places))
+        names, below, bad = _list(folder, top, left, pattern, places)
         yield from bad
         for path in (os.path.join(folder, name) for name in sorted(names)):
             if was_annotated(path):
                 left.counts["annotated by us"] += 1
             else:
                 yield path
-        folders += (os.path.join(folder, name) for name in sorted(below, reverse=True))
+        folders += ((os.path.join(folder, name), below[name]) for name in sorted(below)[::-1])
 
 
 def _list(
-    folder: str, top: str, left: LeftOut, pattern: Sequence[str]
-) -> tuple[list[str], list[str], list[PictureError]]:
+    folder: str, top: str, left: LeftOut, pattern: Sequence[str], places: frozenset[int]
+) -> tuple[list[str], dict[str, frozenset[int]], list[PictureError]]:
     """Return the names of files and of folders in a folder, and what can't be told apart."""
     names: list[str] = []
-    below: list[str] = []
+    below: dict[str, frozenset[int]] = {}
     bad: list[PictureError] = []
-    above = os.path.relpath(folder, top).split(os.sep) if pattern and folder != top else []
     try:
         with os.scandir(folder or ".") as entries:
             for entry in entries:
                 name = entry.name
+                then = _step(places, name, pattern)
+                if pattern and not then:
+                    continue
                 if is_hidden(name, pattern):
                     left.counts["hidden"] += 1
                     continue
@@ -116,9 +166,12 @@ def _list(
                     bad.append(_unreadable(os.path.join(folder, name), error))
                     continue
                 if is_folder:
-                    if not (entry.is_symlink() and _comes_anyway(entry.path, top, pattern)):
-                        below.append(name)
-                elif _fits([*above, name], pattern) if pattern else _is_picture(name):
+                    leads = not pattern or any(place < len(pattern) for place in then)
+                    if leads and not (
+                        entry.is_symlink() and _comes_anyway(entry.path, top, pattern, then)
+                    ):
+                        below[name] = then
+                elif len(pattern) in then if pattern else _is_picture(name):
                     names.append(name)
                 elif not pattern:
                     left.add_kind(entry)
@@ -127,59 +180,52 @@ def _list(
     return names, below, bad
 
 
-def _match(
-    pattern: str, left: LeftOut, output: tuple[int, int] | None
-) -> Iterator[str | PictureError]:
-    """Yield the files that fit a pattern."""
-    import glob  # not needed by most calls
+def _step(places: frozenset[int], name: str, pattern: Sequence[str]) -> frozenset[int]:
+    """Return at which parts of a pattern a path may be behind ``name``; the last one: it fits.
 
-    parts = pattern.split(os.sep)
-    # glob's own ** would go round with links that do.
-    deep = parts.index("**") if "**" in parts else len(parts)
-    head, tail = os.sep.join(parts[:deep]), parts[deep:]
-    if deep == 1 and not head:
-        head = os.sep
-    literal = os.sep.join(takewhile(lambda part: not glob.has_magic(part), parts))
-    if os.path.isdir(literal) and not os.access(literal, os.R_OK | os.X_OK):
-        yield _unreadable(literal, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
-        return
-    # A folder that the pattern names is meant, as one that is named without a pattern is.
-    results = output if glob.has_magic(os.path.dirname(head)) else None
-    for path in sorted(glob.iglob(head)) if head else [""]:
-        if any(is_hidden(name, parts) for name in path.split(os.sep)):
-            left.counts["hidden"] += 1
-        elif tail:
-            if os.path.isdir(path or "."):
-                yield from _walk(path, left, output, tail)
-        elif os.path.isfile(path):
-            if was_annotated(path):
-                left.counts["annotated by us"] += 1
-            elif results and _identity(os.path.dirname(path)) == results:
-                left.counts["in the folder of results"] += 1
-            else:
-                yield path
+    Args:
+        places: where it may be before.
+        name: the path's next name.
+        pattern: the parts; ``**`` is any number of names.
 
-
-def _fits(names: Sequence[str], pattern: Sequence[str]) -> bool:
-    """Tell whether the names of a path fit the parts of a pattern; ``**`` is any number of them."""
+    """
+    if not pattern:
+        return places
     from fnmatch import fnmatchcase
 
-    if not pattern:
-        return not names
-    if pattern[0] == "**":
-        return any(_fits(names[skipped:], pattern[1:]) for skipped in range(len(names) + 1))
-    return bool(names) and fnmatchcase(names[0], pattern[0]) and _fits(names[1:], pattern[1:])
+    after = set()
+    for place in places:
+        part = pattern[place] if place < len(pattern) else None
+        if part == "**":
+            after.add(place)
+        elif part is not None and fnmatchcase(name, part):
+            after.add(place + 1)
+    return _skip(frozenset(after), pattern)
+
+
+def _skip(places: frozenset[int], pattern: Sequence[str]) -> frozenset[int]:
+    """Return the places and those behind each ``**``, which may be no name at all."""
+    after = set(places)
+    for place, part in enumerate(pattern):
+        if place in after and part == "**":
+            after.add(place + 1)
+    return frozenset(after)
 
 
 def _is_picture(name: str) -> bool:
     return name.lower().endswith(SUFFIXES)
 
 
-def _comes_anyway(link: str, top: str, pattern: Sequence[str]) -> bool:
-    """Tell whether the folder that a link leads to is below ``top``, and entered under its name."""
+def _comes_anyway(link: str, top: str, pattern: Sequence[str], places: frozenset[int]) -> bool:
+    """Tell whether the folder that a link leads to is entered under its own name, to the same."""
     target, root = os.path.realpath(link), os.path.realpath(top)
     below = os.path.relpath(target, root).split(os.sep)
-    return below[0] != os.pardir and not any(is_hidden(name, pattern) for name in below)
+    if below[0] == os.pardir or any(is_hidden(name, pattern) for name in below):
+        return False
+    there = _skip(frozenset((0,)), pattern)
+    for name in below:
+        there = there if name == os.curdir else _step(there, name, pattern)
+    return there == places
 
 
 def _identity(folder: str) -> tuple[int, int]:
@@ -187,17 +233,14 @@ def _identity(folder: str) -> tuple[int, int]:
     return about.st_dev, about.st_ino
 
 
-def _error(path: str, text: str) -> PictureError:
-    error = PictureError(f"{printable(path)}: {text}")
+def _error(path: str, name: str, text: str) -> PictureError:
+    error = PictureError(f"{printable(name)}: {text}")
     error.path = path
     return error
 
 
 def _unreadable(path: str, error: OSError) -> PictureError:
-    if isinstance(error, PermissionError):
-        import shlex
+    from .rights import advice  # where all can be read, none is needed
 
-        way_out = f'; if it is yours: sudo chown -R "$USER" {shlex.quote(path)}'
-    else:
-        way_out = "; check the disk, or leave it out"
-    return _error(path, f"can't be read: {error.strerror}{way_out}")
+    way_out = advice(path, error) or "; check the disk, or leave it out"
+    return _error(path, path, f"can't be read: {error.strerror}{way_out}")

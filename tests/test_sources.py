@@ -145,12 +145,92 @@ def test_fault_64_a_pattern_below_a_folder_that_cant_be_read_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _make(tmp_path, "private/a.jpg")
-    monkeypatch.setattr(os, "access", lambda path, _: not str(path).endswith("private"))
-    for pattern in ("*.jpg", "**/*.jpg"):
-        paths, errors, _ = _expand(tmp_path / "private" / pattern)
+    real = os.scandir
+
+    def scandir(path: str) -> object:
+        if path.endswith("private"):
+            raise PermissionError(13, "Permission denied", path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    for pattern in ("private/*.jpg", "private/**/*.jpg", "*/*.jpg", "p*e/a.jpg", "**/*.jpg"):
+        paths, errors, _ = _expand(tmp_path / pattern)
         assert paths == []
         assert len(errors) == 1
         assert errors[0].startswith(f"{tmp_path}/private: can't be read: Permission denied; ")
+
+
+def test_fault_64_a_pattern_passes_nothing_over_in_silence(tmp_path: Path) -> None:
+    _make(tmp_path, "z/a.jpg", "z/deep/c.jpg", "y.jpg/d.jpg", ".b.jpg", ".config", "e.txt")
+    (tmp_path / "gone.jpg").symlink_to("nowhere")
+    (tmp_path / "round.jpg").symlink_to("round.jpg")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    paths, errors, told = _expand(f"{tmp_path}/*.jpg")
+    assert _names(tmp_path, paths) == ["gone.jpg", "pipe.jpg"]
+    assert [error.split(";")[0] for error in errors] == [
+        f"{tmp_path}/round.jpg: can't be read: Too many levels of symbolic links"
+    ]
+    assert told == "left out: 1 hidden"
+    (error,) = _expand(f"{tmp_path}/no such/*.jpg")[1]
+    assert error.endswith(f"no file fits this pattern; no folder {tmp_path}/no such")
+
+
+def test_fault_64_a_pattern_goes_through_links_to_what_fits_only_there(tmp_path: Path) -> None:
+    _make(tmp_path, "z/y/x/a.jpg", "z/y/b.jpg")
+    (tmp_path / "first").symlink_to("z/y")
+    assert _names(tmp_path, _expand(f"{tmp_path}/first/x/*.jpg")[0]) == ["first/x/a.jpg"]
+    assert _names(tmp_path, _expand(f"{tmp_path}/f*/*.jpg")[0]) == ["first/b.jpg"]
+    assert _names(tmp_path, _expand(f"{tmp_path}/f*/**/*.jpg")[0]) == [
+        "first/b.jpg",
+        "first/x/a.jpg",
+    ]
+    assert _names(tmp_path, _expand(f"{tmp_path}/*/*/*.jpg")[0]) == ["first/x/a.jpg", "z/y/b.jpg"]
+    assert _names(tmp_path, _expand(f"{tmp_path}/**/x/*.jpg")[0]) == ["z/y/x/a.jpg"]
+
+
+def test_fault_64_a_folder_with_brackets_in_its_name_begins_a_pattern(tmp_path: Path) -> None:
+    _make(tmp_path, "fold[1]/a.jpg", "fold[1]/sub[2]/b.jpg")
+    assert _names(tmp_path, _expand(f"{tmp_path}/fold[1]/*.jpg")[0]) == ["fold[1]/a.jpg"]
+    assert _names(tmp_path, _expand(f"{tmp_path}/fold[1]/sub[2]/?.jpg")[0]) == [
+        "fold[1]/sub[2]/b.jpg"
+    ]
+    assert _names(tmp_path, _expand(f"{tmp_path}/fold?1]/*.jpg")[0]) == ["fold[1]/a.jpg"]
+
+
+def test_fault_64_an_empty_name_is_said_to_be_one() -> None:
+    (error,) = _expand("")[1]
+    assert error.startswith("'': an empty name is no picture; ")
+
+
+def test_fault_64_a_folder_that_was_deleted_is_said_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    for source in (".", "*.jpg"):
+        (error,) = _expand(source)[1]
+        assert error.startswith(f"{source}: the folder that the shell is in was deleted; ")
+
+
+@given(
+    st.lists(
+        st.sampled_from(["a", "b", "ab", "*", "?", "a*", "[ab]", "**"]), min_size=1, max_size=5
+    ),
+    st.lists(st.sampled_from(["a", "b", "ab", "ba"]), min_size=1, max_size=4),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_fault_64_what_fits_a_pattern_is_what_glob_says(
+    tmp_path_factory: pytest.TempPathFactory, parts: list[str], names: list[str]
+) -> None:
+    import glob
+
+    top = tmp_path_factory.mktemp("glob")
+    path = f"{top}/{'/'.join(names)}.jpg"
+    _make(top, os.path.relpath(path, top))
+    pattern = f"{top}/{'/'.join(parts)}.jpg".replace("**.jpg", "*.jpg")
+    assert (_expand(pattern)[0] == [path]) == (path in glob.glob(pattern, recursive=True))
 
 
 def test_fault_64_a_disk_that_fails_in_mid_folder_gives_what_came_and_an_error(
@@ -258,22 +338,34 @@ def test_fault_64_results_are_no_input_of_the_next_run(tmp_path: Path) -> None:
     result = run_module("edge.run", pictures, "--save", pictures / "out", "--json")
     assert f"1 folder of results ({pictures}/out)" in result.stderr
     assert result.stderr.count("\n") == 1
-    # As a shell's * names it, and as a file that is given.
+    # As a shell's * names it; as a file that is given; and nothing but ours.
     every = [str(path) for path in sorted(pictures.iterdir())]
     result = run_module("edge.run", *every, "--save", pictures / "out", "--json")
-    assert (result.returncode, len(result.stdout.splitlines())) == (0, 2), result.stderr
+    assert (result.returncode, len(result.stdout.splitlines())) == (0, 1), result.stderr
+    assert result.stderr == "edge.run: left out: 2 annotated by us\n"
+    result = run_module("edge.run", pictures / "a_annotated.jpg", "--json")
+    assert (result.returncode, len(result.stdout.splitlines())) == (0, 1), result.stderr
+    result = run_module("edge.run", *[pictures / "a_annotated.jpg"] * 2)
+    assert result.returncode == 1
+    assert "no picture to analyse; left out: 2 annotated by us; " in result.stderr
 
 
 def test_fault_64_a_users_own_picture_is_taken_whatever_its_name(tmp_path: Path) -> None:
     ours = add_comment(SAMPLES[0].read_bytes(), {"label": "benign"})
     _make(tmp_path, "mine_annotated.jpg", "snapshot-mine.jpg", data=SAMPLES[0].read_bytes())
-    _make(tmp_path, "x_annotated (1).jpg", "snapshot-20260101T000000.000Z-a-1.jpg", data=ours)
+    _make(
+        tmp_path,
+        "renamed.JPG",
+        "x_annotated (1).jpg",
+        "snapshot-20260101T000000.000Z-a-1.jpg",
+        data=ours,
+    )
     os.mkfifo(tmp_path / "pipe_annotated.jpg")
     paths, _, told = _expand(tmp_path)
     assert _names(tmp_path, paths) == [
         "mine_annotated.jpg", "pipe_annotated.jpg", "snapshot-mine.jpg",
     ]  # fmt: skip
-    assert told == "left out: 2 annotated by us"
+    assert told == "left out: 3 annotated by us"
 
 
 def test_fault_64_a_large_folder_is_listed_without_asking_for_each_file(tmp_path: Path) -> None:
@@ -327,6 +419,21 @@ def test_fault_65_no_two_pictures_of_a_call_get_one_annotated_file(
     for threads in ("1", "2", "4"):  # the same names, over the same files
         assert _saved(tmp_path, names, "--save", str(out), "--threads", threads) == saved
     assert len(list(out.iterdir())) == len(names)
+
+
+def test_fault_65_the_annotated_copy_of_another_picture_is_not_written_over(
+    tmp_path: Path,
+) -> None:
+    names = ["p1/a.jpg", "p2/a.jpg", "p3/a.jpg"]
+    _make(tmp_path, *names, data=SAMPLES[0].read_bytes())
+    out = tmp_path / "out"
+    first = [_saved(tmp_path, [name], "--save", str(out))[0] for name in names]
+    assert _names(out, first) == ["a_annotated.jpg", "a-2_annotated.jpg", "a-3_annotated.jpg"]
+    for again in (names, names[::-1], names[1:]):  # each over its own, in any order
+        expected = [first[names.index(name)] for name in again]
+        assert _saved(tmp_path, again, "--save", str(out)) == expected
+    assert len(list(out.iterdir())) == 3
+    assert str(tmp_path).encode() not in (out / "a_annotated.jpg").read_bytes()
 
 
 def test_fault_65_a_file_of_the_users_is_not_written_over(tmp_path: Path) -> None:
