@@ -133,7 +133,7 @@ def _plan(options: argparse.Namespace) -> Job:
         sha256=options.sha256,
         cache_dir=options.cache,
         timeout_s=options.timeout,
-        progress=say,
+        say=say,
     )
     weights = read_weights(path, sha256=options.sha256)
     say(f"weights: {printable(path)}, SHA-256 {weights.sha256}")

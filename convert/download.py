@@ -1,4 +1,7 @@
-"""The two ways to download weights: Google Drive through gdown, and https through urllib."""
+"""Downloads weights: from Google Drive by gdown, from an https address by urllib.
+
+gdown follows a redirect to http too, and its errors show whole addresses: so it does Drive only.
+"""
 
 from __future__ import annotations
 
@@ -6,54 +9,31 @@ import io
 import urllib.error
 import urllib.parse
 import urllib.request
-from typing import IO, TYPE_CHECKING, BinaryIO, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .weights import MAX_BYTES
 
 if TYPE_CHECKING:
-    import http.client
     import threading
 
     from _typeshed import ReadableBuffer
 
+Download = Callable[..., None]
+"""Like the two here.  It gives up after a silence of ``timeout_s`` and, where it can, once
+``cancel`` is set; any exception means that it failed.  It runs in a thread of its own."""
+
 _CHUNK = 1 << 16
 
 
-class Download(Protocol):
-    """Fetch ``source`` (a Drive id or an https address) into ``stream``, from its start.
-
-    It gives up after a silence of ``timeout_s`` and, where it can, once ``cancel`` is set.
-    Any exception means that it failed.  It runs in a thread of its own.
-    """
-
-    def __call__(
-        self,
-        source: str,
-        stream: BinaryIO,
-        *,
-        timeout_s: float,
-        cancel: threading.Event,
-    ) -> None:
-        """Fetch ``source`` into ``stream``."""
-
-
-class Sink(io.RawIOBase):
-    """A file to write to that ends a download which is too large or was given up.
-
-    It lies in memory: at most MAX_BYTES, and the reader of the weights holds them there too.
-    """
+class Sink(io.BytesIO):
+    """Keeps what is downloaded in memory, and ends a download that is too large or given up."""
 
     def __init__(self, cancel: threading.Event) -> None:
         super().__init__()
         self._cancel = cancel
-        self._chunks: list[bytes] = []
-        self.size = 0
 
-    def writable(self) -> bool:
-        """Say yes."""
-        return True
-
-    def write(self, data: ReadableBuffer) -> int:
+    def write(self, data: ReadableBuffer, /) -> int:
         """Keep a piece.
 
         Raises:
@@ -62,39 +42,25 @@ class Sink(io.RawIOBase):
 
         """
         if self._cancel.is_set():
-            message = "given up"
-            raise InterruptedError(message)
-        piece = bytes(data)
-        self.size += len(piece)
-        if self.size > MAX_BYTES:
-            self._chunks.clear()
-            message = f"it is larger than {MAX_BYTES >> 20} MiB, so not this network's weights"
-            raise OverflowError(message)
-        self._chunks.append(piece)
-        return len(piece)
-
-    def getvalue(self) -> bytes:
-        """Return all that was written."""
-        return b"".join(self._chunks)
+            raise InterruptedError("given up")
+        if self.tell() + memoryview(data).nbytes > MAX_BYTES:
+            raise OverflowError(
+                f"it is larger than {MAX_BYTES >> 20} MiB, so not this network's weights"
+            )
+        return super().write(data)
 
 
 class HttpsOnlyRedirects(urllib.request.HTTPRedirectHandler):
     """Follow redirects as urllib does, but never to an address that is not https."""
 
-    def redirect_request(  # noqa: D102, PLR0917 - inherited
-        self,
-        req: urllib.request.Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: http.client.HTTPMessage,
-        newurl: str,
-    ) -> urllib.request.Request | None:
-        parts = urllib.parse.urlsplit(newurl)
+    def redirect_request(self, *request: Any) -> urllib.request.Request | None:
+        """Return what to ask for next; the new address is the last argument, as in urllib."""
+        parts = urllib.parse.urlsplit(request[-1])
         if parts.scheme.lower() != "https":
-            message = f"it redirects to {parts.scheme}://{parts.hostname}, which is not https"
-            raise urllib.error.URLError(message)
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
+            raise urllib.error.URLError(
+                f"it redirects to {parts.scheme}://{parts.hostname}, which is not https"
+            )
+        return super().redirect_request(*request)
 
 
 def download_https(
@@ -105,21 +71,19 @@ def download_https(
     cancel: threading.Event,
     opener: urllib.request.OpenerDirector | None = None,
 ) -> None:
-    """Fetch an https address; a :class:`Download`.
+    """Fetch an https address into a stream.
 
     Raises:
         OSError: the server can't be reached, refuses, is silent for ``timeout_s``, redirects to
             anything but https, or sends less than it announced.
 
     """
-    if opener is None:
-        opener = urllib.request.build_opener(HttpsOnlyRedirects)
+    opener = opener or urllib.request.build_opener(HttpsOnlyRedirects)
     with opener.open(source, timeout=timeout_s) as response:
         announced = response.headers.get("Content-Length", "")
         expected = int(announced) if announced.isdecimal() else None
         if expected is not None and expected > MAX_BYTES:
-            message = f"it has {expected >> 20} MiB, more than the {MAX_BYTES >> 20} allowed"
-            raise OSError(message)
+            raise OSError(f"it has {expected >> 20} MiB, more than the {MAX_BYTES >> 20} allowed")
         received = 0
         # read1, not read: each piece is passed on as it comes, so that giving up ends this too.
         while not cancel.is_set() and (chunk := response.read1(_CHUNK)):
@@ -127,18 +91,13 @@ def download_https(
             received += len(chunk)
     # http.client doesn't mind when a connection ends early.
     if expected is not None and received != expected:
-        message = f"the connection ended after {received} of {expected} bytes"
-        raise ConnectionError(message)
+        raise ConnectionError(f"the connection ended after {received} of {expected} bytes")
 
 
 def download_drive(
-    source: str,
-    stream: BinaryIO,
-    *,
-    timeout_s: float,
-    cancel: threading.Event,
+    source: str, stream: BinaryIO, *, timeout_s: float, cancel: threading.Event
 ) -> None:
-    """Fetch a file of Google Drive by its id, with gdown; a :class:`Download`.
+    """Fetch a file of Google Drive by its id into a stream.
 
     Raises:
         Exception: whatever gdown and what it is built on raise.
@@ -146,12 +105,8 @@ def download_drive(
     """
     import gdown
 
-    # A stream of ours: given a path, gdown leaves a partial file behind when it fails.
+    # Into memory: gdown's cached_download wants a home folder, and gdown leaves half a file behind
+    # where it was given a path and fails.
     gdown.download(
-        id=source,
-        output=stream,
-        quiet=True,
-        use_cookies=False,
-        timeout=timeout_s,
-        cancel=cancel,
+        id=source, output=stream, quiet=True, use_cookies=False, timeout=timeout_s, cancel=cancel
     )

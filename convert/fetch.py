@@ -1,4 +1,4 @@
-"""Weights from wherever they are: a path, Google Drive or https, kept in a checked cache.
+"""Fetches weights from Google Drive or an https address into a cache whose hashes are checked.
 
 A network connection is opened only for weights that the cache doesn't hold.  Nothing gets its
 final name before it is whole, recognised and hashed, and what has it is hashed again on every
@@ -18,14 +18,15 @@ import urllib.parse
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING
 
-from edge.files import open_regular, printable, read_bounded, write_atomically
+from edge.files import open_regular, read_bounded, write_atomically
+from edge.terminal import Progress
 
 from .download import Sink, download_drive, download_https
 from .errors import FetchError, UsageError
 from .weights import MAX_BYTES
-from .weights_file import is_weights, unreadable
+from .weights_file import is_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,7 +40,6 @@ TOTAL_FACTOR = 20
 """A download may take this many times the time-out of a silence, and then is given up."""
 
 _POLL_S = 0.05
-_SAY_EVERY_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,9 @@ def default_cache_dir() -> Path:
         # The XDG specification has relative paths ignored.
         base = Path(configured) if Path(configured).is_absolute() else Path.home() / ".cache"
     except RuntimeError as error:
-        message = "there is no home folder to keep weights in; set XDG_CACHE_HOME to a folder"
-        raise FetchError(message) from error
+        raise FetchError(
+            "there is no home folder to keep weights in; set XDG_CACHE_HOME to a folder"
+        ) from error
     return base / "lesion-edge" / "weights"
 
 
@@ -80,11 +81,13 @@ def resolve_weights(
     sha256: str | None,
     cache_dir: Path | None,
     timeout_s: float,
-    progress: Callable[[str], None],
+    say: Callable[[str], None],
     drive: Download = download_drive,
     https: Download = download_https,
 ) -> Path:
     """Return the path of the weights that ``spec`` names, fetched if the cache lacks them.
+
+    A path is returned as it is: who reads it says what is wrong with it, its hash too.
 
     Args:
         spec: a path, ``upstream`` (the notebook's own file), ``gdrive:ID`` or ``https://...``.
@@ -94,45 +97,43 @@ def resolve_weights(
             what is fetched needs.
         timeout_s: how long the other side may be silent; the whole download may take
             :data:`TOTAL_FACTOR` times that.
-        progress: is told, in this thread, what goes on, in lines without a line end.
+        say: told, in this thread, what goes on, a line at a time.
         drive: fetches from Google Drive.
         https: fetches an https address.
 
     Raises:
         UsageError: ``spec``, ``sha256`` or ``timeout_s`` make no sense, or it is http.
-        FetchError: there is no such file, it can't be fetched or kept, it is no weights file,
-            or its hash is another one.  Nothing is left in the cache then.
+        FetchError: it can't be fetched or kept, it is no weights file, or its hash is another
+            one.  Nothing is left in the cache then.
 
     """
     if sha256 is not None:
         sha256 = sha256.strip().lower()
         if not re.fullmatch(r"[0-9a-f]{64}", sha256):
-            message = f"--sha256 {sha256}: a SHA-256 is 64 hexadecimal digits"
-            raise UsageError(message)
+            raise UsageError(f"--sha256 {sha256}: a SHA-256 is 64 hexadecimal digits")
     if not (math.isfinite(timeout_s) and timeout_s > 0):
-        message = f"a time-out of {timeout_s} seconds makes no sense; give one above 0"
-        raise UsageError(message)
+        raise UsageError(f"a time-out of {timeout_s} seconds makes no sense; give one above 0")
     source = _parse(spec)
     if source is None:
-        return _local(Path(spec), sha256)
+        return Path(spec)
     cache_dir = cache_dir or default_cache_dir()
     target = cache_dir / source.file_name
     with _keeping(cache_dir):
         cache_dir.mkdir(parents=True, exist_ok=True)
     pinned = _recorded_hash(target)
-    if _cache_holds(target, sha256 or pinned, progress):
+    if _cache_holds(target, sha256 or pinned, say):
         if sha256 not in (None, pinned):
             with _keeping(cache_dir):
                 _record_hash(target, sha256)
         return target
-    progress(f"fetching {source.address}")
-    data = _fetch(source, drive if source.on_drive else https, timeout_s, progress)
+    say(f"fetching {source.address}")
+    data = _fetch(source, drive if source.on_drive else https, timeout_s)
     digest = _checked(data, source, sha256, pinned)
     with _keeping(cache_dir):
         # The hash first: who finds the file finds its hash too, however many fetch it at once.
         _record_hash(target, digest)
         write_atomically(target, data)
-    progress(f"fetched {len(data):,} bytes, SHA-256 {digest}, to {target}")
+    say(f"fetched {len(data):,} bytes, SHA-256 {digest}, to {target}")
     return target
 
 
@@ -142,8 +143,9 @@ def _keeping(cache_dir: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or error
-        message = f"{cache_dir}: weights can't be kept there: {reason}; set XDG_CACHE_HOME"
-        raise FetchError(message) from error
+        raise FetchError(
+            f"{cache_dir}: weights can't be kept there: {reason}; set XDG_CACHE_HOME"
+        ) from error
 
 
 def _parse(spec: str) -> _Source | None:
@@ -153,8 +155,9 @@ def _parse(spec: str) -> _Source | None:
         drive_id = spec.removeprefix("gdrive:")
     if drive_id is not None:
         if not re.fullmatch(r"[A-Za-z0-9_-]{10,100}", drive_id):
-            message = f"{spec}: no Drive id; it is the part after /d/ or id= of the file's link"
-            raise UsageError(message)
+            raise UsageError(
+                f"{spec}: no Drive id; it is the part after /d/ or id= of the file's link"
+            )
         address = f"https://drive.google.com/file/d/{drive_id}/view"
         return _Source(drive_id, address, f"gdrive-{drive_id}.h5", on_drive=True)
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", spec)
@@ -162,10 +165,9 @@ def _parse(spec: str) -> _Source | None:
         return None
     if scheme[1].lower() != "https":
         why = ": anyone on the way could exchange the file" if scheme[1].lower() == "http" else ""
-        message = (
+        raise UsageError(
             f"{scheme[1]}://...: {scheme[1]}:// is refused{why}; use https://, gdrive:ID or a path"
         )
-        raise UsageError(message)
     if "@" in spec.partition("?")[0]:
         raise UsageError(
             "https://...: an address with a user name or a password is not taken; fetch the file "
@@ -186,21 +188,6 @@ def _parse(spec: str) -> _Source | None:
     return _Source(spec, address, f"https-{digest}-{name or 'weights'}", on_drive=False)
 
 
-def _local(path: Path, sha256: str | None) -> Path:
-    name = printable(path)
-    data = b""
-    try:
-        with open_regular(path) as stream:
-            if sha256 is not None:
-                data = read_bounded(stream, MAX_BYTES) or b""
-    except (OSError, ValueError) as error:
-        raise FetchError(f"{name}: {unreadable(path, error)}") from error
-    if sha256 is not None and (digest := hashlib.sha256(data).hexdigest()) != sha256:
-        message = f"{name}: its SHA-256 is {digest}, not {sha256}; it is damaged or another file"
-        raise FetchError(message)
-    return path
-
-
 def _hash_file(target: Path) -> Path:
     return target.with_name(f"{target.name}.sha256")
 
@@ -218,7 +205,7 @@ def _record_hash(target: Path, digest: str) -> None:
     write_atomically(_hash_file(target), f"{digest}  {target.name}\n".encode())
 
 
-def _cache_holds(target: Path, wanted: str | None, progress: Callable[[str], None]) -> bool:
+def _cache_holds(target: Path, wanted: str | None, say: Callable[[str], None]) -> bool:
     try:
         with open_regular(target) as stream:
             seen = os.fstat(stream.fileno())
@@ -226,13 +213,13 @@ def _cache_holds(target: Path, wanted: str | None, progress: Callable[[str], Non
     except FileNotFoundError:
         return False
     except OSError as error:
-        progress(f"{target}: the cached file can't be read ({error.strerror}); fetching it again")
+        say(f"{target}: the cached file can't be read ({error.strerror}); fetching it again")
         return False
     digest = "that of a file too large" if data is None else hashlib.sha256(data).hexdigest()
     if digest == wanted:
         return True
     reason = f"SHA-256 is {digest}, not {wanted}" if wanted else "SHA-256 was never recorded"
-    progress(f"{target}: the cached file's {reason}; it is discarded and fetched again")
+    say(f"{target}: the cached file's {reason}; it is discarded and fetched again")
     # Not what another process has put there since.
     with suppress(OSError):
         now = target.stat()
@@ -241,12 +228,7 @@ def _cache_holds(target: Path, wanted: str | None, progress: Callable[[str], Non
     return False
 
 
-def _fetch(
-    source: _Source,
-    download: Download,
-    timeout_s: float,
-    progress: Callable[[str], None],
-) -> bytes:
+def _fetch(source: _Source, download: Download, timeout_s: float) -> bytes:
     # A look-up of a host name has no time-out, and a byte now and then defeats that of a socket:
     # only a thread that can be left behind keeps the deadline.
     cancel = threading.Event()
@@ -255,28 +237,26 @@ def _fetch(
 
     def work() -> None:
         try:
-            download(source.argument, cast("BinaryIO", sink), timeout_s=timeout_s, cancel=cancel)
+            download(source.argument, sink, timeout_s=timeout_s, cancel=cancel)
         except BaseException as error:  # noqa: BLE001 - told to the thread that waits
             failures.append(error)
 
     worker = threading.Thread(target=work, name="fetch-weights", daemon=True)
-    start = said = time.monotonic()
+    progress, start = Progress("weights: bytes"), time.monotonic()
     worker.start()
     try:
         while worker.is_alive():
             worker.join(_POLL_S)
-            now = time.monotonic()
-            if worker.is_alive() and now - start > TOTAL_FACTOR * timeout_s:
-                message = (
-                    f"{source.address}: given up after {now - start:.0f} s and {sink.size:,} bytes;"
+            progress.update(sink.tell())
+            taken = time.monotonic() - start
+            if worker.is_alive() and taken > TOTAL_FACTOR * timeout_s:
+                raise FetchError(
+                    f"{source.address}: given up after {taken:.0f} s and {sink.tell():,} bytes;"
                     f" try again later, or {source.by_hand}"
                 )
-                raise FetchError(message)
-            if now - said >= _SAY_EVERY_S:
-                said = now
-                progress(f"{sink.size:,} bytes so far")
     finally:
         cancel.set()
+        progress.clear()
     if failures and not isinstance(failures[0], Exception):
         raise failures[0]
     if failures:
@@ -315,22 +295,19 @@ def _checked(data: bytes, source: _Source, sha256: str | None, pinned: str | Non
 
         kind = identify(data)
         what = kind.name if kind else f"what is no HDF5 or .keras file ({data[:16]!r})"
-        message = (
+        raise FetchError(
             f"{source.address}: answered with {what}, not with weights (a quota is used up, or the "
             f"file is not shared with everyone); {source.by_hand}"
         )
-        raise FetchError(message)
     digest = hashlib.sha256(data).hexdigest()
     if sha256 is not None and digest != sha256:
-        message = (
+        raise FetchError(
             f"{source.address}: its SHA-256 is {digest}, not {sha256} as asked; discarded; "
             f"check the hash, or {source.by_hand}"
         )
-        raise FetchError(message)
     if sha256 is None and pinned is not None and digest != pinned:
-        message = (
+        raise FetchError(
             f"{source.address}: its SHA-256 is {digest}, but {pinned} at the first download; "
             f"discarded; if the change is right, pass --sha256 {digest}"
         )
-        raise FetchError(message)
     return digest
