@@ -18,14 +18,11 @@ import pytest
 
 pytest.importorskip("h5py")
 
-from convert import download, fetch
+from convert import download
 from convert.download import HttpsOnlyRedirects, download_drive, download_https
 from convert.errors import ConvertError, FetchError, UsageError
-from convert.fetch import (
-    UPSTREAM_DRIVE_ID,
-    default_cache_dir,
-    resolve_weights,
-)
+from convert.fetch import UPSTREAM_DRIVE_ID, default_cache_dir, resolve_weights
+from edge.terminal import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -468,7 +465,7 @@ def test_an_interrupt_leaves_nothing_and_goes_on(
         cancel.wait(10)
         cancelled.set()
 
-    monkeypatch.setattr(fetch.Progress, "update", interrupted)
+    monkeypatch.setattr(Progress, "update", interrupted)
     with pytest.raises(error):
         ask(URL, waits)
     assert cancelled.wait(5), "the download goes on in its thread"
