@@ -31,7 +31,7 @@ DENSE, COMPACT = "dense", "compact"
 """The networks' names in a stored result."""
 WEIGHTS = "model.h5"
 OURS, PLAIN, KEPT = "ours", "plain", "kept"
-"""Folders of a network's files: as we convert it; without rewriting; with its constant channels."""
+"""Folders of a network's files: as we convert it; int8 not rewritten; constant channels kept."""
 LABELS = ("benign", "malignant")
 _SPREAD = {"conv1": 0.2 / 128, "conv2": 0.06, "dense1": 2e-4, "dense2": 0.3}
 """Of random kernels, so that answers are neither 0 nor 1 and a wrong one would show."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convert.network import INPUT_SIZE_WH, LAYERS
+from convert.network import INPUT_SIZE_WH, LAYERS, output_shapes
 
 from .filters import ceil_four_bits
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     Arrays = dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
 
 SIDE = INPUT_SIZE_WH[0]
-MAP_SIDE = 122
+MAP_SIDE = output_shapes()["pool2"][0]
 _UNITS = LAYERS[2].kernel[-1]
 
 
