@@ -141,6 +141,12 @@ _ODD = {
     ),
     "a length of 0": _parts("--frame\r\nContent-Type: image/jpeg\r\nContent-Length: 0\r\n\r\n"),
     "no pause": Stream(noise(), every_s=0),
+    "a length that is too small": _parts(
+        "--frame\r\nContent-Type: image/jpeg\r\nContent-Length: 2000\r\n\r\n"
+    ),
+    "a length that is too large": _parts(
+        "--frame\r\nContent-Type: image/jpeg\r\nContent-Length: 99999\r\n\r\n"
+    ),
 }
 
 
@@ -247,15 +253,52 @@ def test_fault_66_a_frame_every_two_seconds_is_not_stale_and_warms_up_in_time(
     assert loop.supervisor.failures == 0
 
 
+@pytest.mark.parametrize("tail", ["", "TIME=12:00:00;" + "\0" * 200])
+def test_fault_66_a_picture_that_comes_slowly_or_with_bytes_behind_it_is_not_stale(
+    tail: str, int8_analyzer: Analyzer
+) -> None:
+    class Slow(Raw):
+        def body(self) -> Iterator[bytes]:
+            for jpeg in noise():
+                yield b"--frame\r\nContent-Type: image/jpeg\r\n\r\n" + jpeg[:3000]
+                time.sleep(0.8)
+                yield jpeg[3000:]
+                yield f"{tail}\r\n".encode()
+                time.sleep(0.8)
+
+    with MjpegServer(stream=Slow()) as server:
+        settings = Settings(interval_s=0.1, max_age_s=0.5, count=2, warmup=0)
+        loop = SnapshotLoop(HttpCamera(server.url(), timeout_s=4), int8_analyzer, settings)
+        assert [snapshot.frame_state for snapshot in loop] == ["ok"] * 2
+
+
+def test_fault_66_a_picture_that_pauses_behind_its_thumbnail_is_waited_for(
+    int8_analyzer: Analyzer,
+) -> None:
+    class Pausing(Single):
+        def body(self) -> Iterator[bytes]:
+            jpeg = next(self._pictures)
+            exif = b"Exif\0\0" + jpeg  # with an end marker of its own
+            yield jpeg[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif
+            time.sleep(0.3)
+            yield jpeg[2:]
+
+    with MjpegServer(capture=Pausing(noise())) as server:
+        assert _states(server.url("capture"), int8_analyzer) == ["ok"] * 3
+
+
 def test_the_newest_picture_wins_where_several_have_come(int8_analyzer: Analyzer) -> None:
-    numbered = [data + b"%03d" % n for n, data in enumerate(itertools.islice(noise(), 40))]
+    numbered = [
+        data[:2] + b"\xff\xfe\0\x05%03d" % n + data[2:]  # a comment
+        for n, data in enumerate(itertools.islice(noise(), 40))
+    ]
     with MjpegServer(stream=Stream([*numbered], every_s=0)) as server:
         camera = HttpCamera(server.url())
         camera.open()
         time.sleep(0.3)
         assert camera.grab()
         assert camera._data is not None
-        assert camera._data.endswith(b"039")
+        assert camera._data[6:9] == b"039"
         camera.close()
 
 

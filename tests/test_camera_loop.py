@@ -215,6 +215,23 @@ def test_fault_59_rows_that_a_decoder_filled_in_are_damage(
     assert analyzer.seen == []
 
 
+@pytest.mark.parametrize("fill", [(255, 255, 255), (252, 251, 250), (0, 0, 0), (9, 3, 3)])
+def test_fault_59_a_black_or_white_bottom_is_a_warning_and_no_damage(
+    fill: tuple[int, int, int],
+) -> None:
+    clock = SimulatedClock()
+    image = _picture()
+    image[84:] = fill
+    analyzer = _Analyzer(clock)
+    loop = SnapshotLoop(ScriptedCamera(clock, [image]), analyzer, Settings(count=1), clock=clock)
+    (snapshot,) = loop
+    assert snapshot.frame_state == "ok"
+    assert snapshot.frame.warnings == (
+        "the last 36 of 120 rows are one colour: the file may be damaged",
+    )
+    assert snapshot.frame.damage is None
+
+
 def test_bars_above_and_below_darkness_and_glare_are_no_damage() -> None:
     clock = SimulatedClock()
     bars = _picture()

@@ -125,8 +125,10 @@ def _text(snapshot: Snapshot) -> str:
             f"{snapshot.analysis.label}, {snapshot.analysis.answer}, "
             f"{found or 'no'} region{'' if found == 1 else 's'}"
         )
+        warnings = list(snapshot.analysis.warnings)
         if snapshot.frame_state != "ok":
-            text += f"; warning: the frame is {snapshot.frame_state}"
+            warnings.append(f"the frame is {snapshot.frame_state}")
+        text += "".join(f"; warning: {warning}" for warning in warnings)
     return f"{text} -> {snapshot.saved}" if snapshot.saved else text
 
 

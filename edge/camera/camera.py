@@ -22,6 +22,8 @@ class Camera(Protocol):
     """All frames are of one size."""
     warmup: int = 0
     """How many frames to discard after each opening, if nobody says otherwise."""
+    warnings: tuple[str, ...] = ()
+    """What seemed odd about the frame decoded last, as of a file."""
 
     def open(self) -> None:
         """Open it, or raise a :class:`CameraError` that says how to mend it."""

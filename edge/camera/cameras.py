@@ -50,7 +50,7 @@ class PictureFolder(Camera):
         errors = [each for each in found if isinstance(each, PictureError)]
         self._paths = [each for each in found if isinstance(each, str)]
         if not self._paths:
-            raise CameraError(str(errors[0]))
+            raise CameraError(str(errors[0]), "put JPEG or PNG pictures there, or name another")
         for error in errors:
             self._tell(str(error))
 
@@ -61,7 +61,9 @@ class PictureFolder(Camera):
 
     def retrieve(self) -> NDArray[np.uint8] | None:
         """Decode it; raise a PictureError if it is damaged."""
-        return read_picture(self._paths[self._number % len(self._paths)]).image_bgr
+        picture = read_picture(self._paths[self._number % len(self._paths)])
+        self.warnings = picture.warnings
+        return picture.image_bgr
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -43,6 +43,8 @@ class Frame:
     decode_ms: float = 0.0
     damage: str | None = None
     """What is damaged about it."""
+    warnings: tuple[str, ...] = ()
+    """What seems odd about it, as of a file."""
 
 
 class FrameJudge:
@@ -87,21 +89,18 @@ class FrameJudge:
 def damage_of(image_bgr: NDArray[np.uint8]) -> str | None:
     """Say what a decoder seems to have filled in of a frame, or None.
 
-    What it fills in is one colour: gray or green rows at the bottom, or all of the frame.  No
-    sensor gives that, but for black and glare.  A dark bar that the picture has at its top as well
-    belongs to it.
+    What it fills in is one colour: gray (libjpeg) or green (FFmpeg) rows at the bottom, or all of
+    the frame.  Black is a dermatoscope's edge or a bar, and white is glare.
 
     Args:
         image_bgr: (height, width, 3) uint8, BGR, 0..255.
 
     """
-    first, last = image_bgr[0, 0], image_bgr[-1, -1]
-    if (image_bgr[-1] != last).any():
+    last = image_bgr[-1, -1]
+    if (image_bgr[-1] != last).any() or (last < BLACK_BELOW).all() or (last >= _GLARE).all():
         return None
-    if (image_bgr[0] == last).all() and (last < BLACK_BELOW).all():
-        return None
-    if (image_bgr == first).all():
-        return None if (first >= _GLARE).all() else "all of it is one colour"
+    if (image_bgr == last).all():
+        return "all of it is one colour"
     return next(iter(find_damage(image_bgr)), None)
 
 

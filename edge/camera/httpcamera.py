@@ -102,14 +102,18 @@ class HttpCamera(Camera):
         return True
 
     def arrived_s(self) -> float | None:
-        """Return when the picture began to come; with FFmpeg that isn't known."""
+        """Return when the picture had come whole; with FFmpeg that isn't known."""
         return self._arrived_s if self._other is None else None
 
     def retrieve(self) -> NDArray[np.uint8] | None:
         """Decode the picture as a file is decoded; raise a PictureError if it is damaged."""
         if self._other is not None:
             return self._other.retrieve()
-        return None if self._data is None else decode(self._data, self.name).image_bgr
+        if self._data is None:
+            return None
+        picture = decode(self._data, self.name)
+        self.warnings = picture.warnings
+        return picture.image_bgr
 
     def close(self) -> None:
         """Disconnect."""
@@ -126,13 +130,14 @@ class HttpCamera(Camera):
         self._deadline = time.monotonic() + self._timeout_s
         with self._explained():
             self._response = self._connect()
-            self._arrived_s = self._connected_s = time.monotonic()
+            self._connected_s = time.monotonic()
             kind = self._kind()
             boundary = str(self._response.headers.get_param("boundary", ""))
             stream = Multipart(self._read, self._is_quiet, boundary.encode("latin-1", "replace"))
             multipart = kind.startswith("multipart/")
             if multipart or kind in _PICTURES:
                 self._data = stream.next()
+                self._arrived_s = stream.came_s
                 if self._data is None:
                     raise CameraError(f"{self.name}: the answer holds no JPEG or PNG picture")
                 # A stream of one part, or one that soon ends, is a picture for each request.
@@ -246,7 +251,7 @@ class HttpCamera(Camera):
         grabbed = False
         with self._explained():
             while (picture := stream.next()) is not None:
-                self._data, self._arrived_s, grabbed = picture, stream.began_s, True
+                self._data, self._arrived_s, grabbed = picture, stream.came_s, True
                 if self._is_quiet(0.0) or time.monotonic() > until:
                     break
         return grabbed

@@ -172,7 +172,7 @@ class SnapshotLoop:
         if state in ("ok", "blurred"):
             try:
                 analysis = self._analyzer.analyze(
-                    Picture(frame.image_bgr, decode_ms=frame.decode_ms)
+                    Picture(frame.image_bgr, frame.warnings, frame.decode_ms)
                 )
             except LesionEdgeError as raised:
                 error = raised

@@ -2,9 +2,8 @@
 
 Cameras leave out the first boundary, quote it or count its dashes in, end lines with LF alone,
 leave lengths out or get them wrong, or send one JPEG behind the other.  So a picture begins where
-one is seen to: compressed data can't hold a JPEG's start (ITU-T T.81, B.1.1.5).  It ends after the
-length that stands before it or, without one, at the next boundary or the next start, or with its
-own end marker if nothing follows.
+one is seen to: compressed data can't hold a JPEG's start (ITU-T T.81, B.1.1.5).  It ends with its
+own end marker or, where that was lost, at the next boundary or the next start.
 """
 
 from __future__ import annotations
@@ -22,14 +21,10 @@ if TYPE_CHECKING:
 _HEAD_MOST = 64 << 10
 _START = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n")
 _START_MOST = 8
-_END = re.compile(rb"(?:\xff\xd9|IEND\xaeB`\x82)[\r\n\0]*\Z")
+_MARKER = re.compile(rb"\xff[^\0\xff\xd0-\xd7]")
+_JPEG_START, _JPEG_END, _PNG_END = 0xD8, 0xD9, b"IEND\xaeB`\x82"
 _NEXT = re.compile(rb"\xff\xd9[\r\n\0]*(?=\xff\xd8\xff)")
 _PADDING_MOST = 64
-_LENGTH = re.compile(
-    # The picture must follow at once, or where the counting begins isn't known.
-    rb"^content-length[ \t]*:[ \t]*(\d{1,9})[ \t]*\r?\n(?:[^\r\n]+\r?\n)*\r?\n\Z",
-    re.IGNORECASE | re.MULTILINE,
-)
 _LINE = re.compile(rb"^--[^\r\n]+", re.MULTILINE)
 
 
@@ -50,8 +45,8 @@ class Multipart:
         self._boundary = b"\n--" + (boundary.strip(b'" \t').lstrip(b"-") or b"\r\n")
         self._buffer = bytearray()
         self._ended = False
-        self.began_s = 0.0
-        """When the last picture's first bytes came, on Python's monotonic clock, in seconds."""
+        self.came_s = 0.0
+        """When the last picture had come whole, on Python's monotonic clock, in seconds."""
 
     def next(self) -> bytes | None:
         """Return the bytes of the next JPEG or PNG; None where the stream ends.
@@ -63,11 +58,11 @@ class Multipart:
         head = self._skip_to_start()
         if head is None:
             return None
-        size = _length(head)
         lines = _LINE.findall(head)
         if lines:
             self._boundary = b"\n" + lines[-1]
-        end = self._counted(size) if size else self._delimited()
+        end = self._find_end()
+        self.came_s = time.monotonic()
         picture = bytes(self._buffer[:end])
         del self._buffer[:end]
         return picture
@@ -88,26 +83,21 @@ class Multipart:
                 searched = _HEAD_MOST // 2
             if not self._more():
                 return None
-        self.began_s = time.monotonic()
         head = bytes(self._buffer[max(0, match.start() - _HEAD_MOST) : match.start()])
         del self._buffer[: match.start()]
         return head
 
-    def _counted(self, size: int) -> int:
-        while len(self._buffer) < size and self._more():
-            pass
-        return size
-
-    def _delimited(self) -> int:
-        searched = 1
+    def _find_end(self) -> int:
+        searched, position = 1, 2
         while True:
             ends = [end for end in (self._buffer.find(self._boundary, searched),) if end >= 0]
             if match := _NEXT.search(self._buffer, searched):
                 ends.append(match.end())
+            position, is_end = _follow(self._buffer, position)
+            if is_end:
+                ends.append(position)
             if ends:
                 return min(ends)
-            if _END.search(self._buffer, searched) and self._quiet():
-                return len(self._buffer)
             searched = max(1, len(self._buffer) - len(self._boundary) - _PADDING_MOST)
             if not self._more():
                 return len(self._buffer)
@@ -121,7 +111,24 @@ class Multipart:
         return bool(data)
 
 
-def _length(head: bytes) -> int:
-    """Return the length that a part's header states; 0 if none can be used."""
-    match = _LENGTH.search(head)
-    return min(int(match[1]), MAX_BYTES + 1) if match else 0
+def _follow(data: bytearray, position: int) -> tuple[int, bool]:
+    """Go on through a picture from ``position``; return how far, and whether its end is there.
+
+    In a JPEG from marker to marker, over segments by their lengths (T.81, B.1.1): a thumbnail in
+    one of them has an end marker, too.
+    """
+    if data[:1] != b"\xff":
+        end = data.find(_PNG_END, position)
+        if end >= 0:
+            return end + len(_PNG_END), True
+        return max(position, len(data) - len(_PNG_END)), False
+    while match := _MARKER.search(data, position):
+        position, marker = match.start(), data[match.start() + 1]
+        if marker == _JPEG_END:
+            return position + 2, True
+        if marker == _JPEG_START:  # the next picture: this one was cut
+            return position, True
+        if len(data) < position + 4:
+            return position, False
+        position += 2 + max(2, int.from_bytes(data[position + 2 : position + 4], "big"))
+    return max(position, len(data) - 1), False

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from edge.errors import CameraError, PictureError
-from edge.picture import check_image
+from edge.picture import check_image, find_damage
 
 from .frames import Frame, damage_of
 
@@ -158,7 +158,8 @@ class Reader:
         except PictureError as error:
             raise CameraError(f"{self._camera.name}: {error}") from error
         decode_ms = (self._clock.monotonic() - started) * 1e3
-        return Frame(image, captured_s, decode_ms, damage_of(image))
+        warnings = dict.fromkeys((*self._camera.warnings, *find_damage(image)))
+        return Frame(image, captured_s, decode_ms, damage_of(image), tuple(warnings))
 
 
 class _Delay:
