@@ -20,7 +20,7 @@ from convert.network import LAYERS, build_network, receptive_field
 from convert.optimise import build_planned, choose, compact, find_lattice, sample, verify
 from convert.optimise.lattice import Axis
 from convert.optimise.layout import Layout, convolve_and_pool, pack_kernel
-from convert.optimise.network import PACKED
+from convert.optimise.plan import PACKED
 from convert.optimise.proof import body_only
 from convert.pictures import SHIPPED, load_set, resized
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .channels import compact
 from .lattice import find_lattice
-from .network import build_planned, choose, sample
+from .plan import build_planned, choose, sample
 from .proof import verify
 
 __all__ = ["build_planned", "choose", "compact", "find_lattice", "sample", "verify"]
