@@ -9,11 +9,8 @@ left out.
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import os
-import subprocess
-import sys
+import multiprocessing
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -73,11 +70,11 @@ def measure(camera: Camera, seconds: float) -> float:
     return share
 
 
-def serve() -> None:
-    """Serve JPEG frames over HTTP until killed; the port is printed first."""
+def serve(urls: multiprocessing.Queue[str]) -> None:
+    """Serve JPEG frames over HTTP until killed; the address is told first."""
     server = MjpegServer(stream=Stream(itertools.cycle(smooth(*_SIZE_WH)), every_s=1 / _RATE))
     server.start()
-    print(server.url(), flush=True)
+    urls.put(server.url())
     threading.Event().wait()
 
 
@@ -85,24 +82,14 @@ def main() -> None:
     """Measure both sources and print their figures."""
     parser = make_parser("benchmarks.idle", __doc__)
     parser.add_argument("--seconds", type=float, default=10.0, help="the interval (default: 10)")
-    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.serve:
-        serve()
     print(f"frames skipped undecoded: {measure(SkippingCamera(), options.seconds):.2%} of one core")
-    with subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.idle", "--serve"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as server:
-        assert server.stdout is not None
-        camera = HttpCamera(server.stdout.readline().strip())
-        share = measure(camera, options.seconds)
-        print(f"HTTP stream of {_SIZE_WH[0]}x{_SIZE_WH[1]}: {share:.2%} of one core")
-        server.kill()
+    processes = multiprocessing.get_context("spawn")
+    urls = processes.Queue()
+    processes.Process(target=serve, args=(urls,), daemon=True).start()
+    share = measure(HttpCamera(urls.get()), options.seconds)
+    print(f"HTTP stream of {_SIZE_WH[0]}x{_SIZE_WH[1]}: {share:.2%} of one core")
 
 
 if __name__ == "__main__":
     main()
-    os._exit(0)

@@ -20,9 +20,21 @@ if TYPE_CHECKING:
 def test_one_file_holds_the_whole_run(tmp_path: Path) -> None:
     out = tmp_path / "board.json"
     result = run_module(
-        "benchmarks.pi", "--threads", "1", "2", "--rounds", "3", "--starts", "1",
-        "--minutes", "0.02", "--every", "0.5", "--out", out,
-    )  # fmt: skip
+        "benchmarks.pi",
+        "--threads",
+        "1",
+        "2",
+        "--rounds",
+        "3",
+        "--starts",
+        "1",
+        "--minutes",
+        "0.02",
+        "--every",
+        "0.5",
+        "--out",
+        out,
+    )
     assert result.returncode == 0, result.stderr
     document: dict[str, Any] = json.loads(out.read_text())
     assert len(document["latency_ms"]) == 8

@@ -215,13 +215,7 @@ PEERS = (
         partial(_OnnxRuntime, ONNX_INT8),
         make_onnx_int8,
     ),
-    Peer(
-        "OpenVINO float32",
-        ("openvino",),
-        "latency hint",
-        FLOAT32,
-        partial(_OpenVino, FLOAT32),
-    ),
+    Peer("OpenVINO float32", ("openvino",), "latency hint", FLOAT32, partial(_OpenVino, FLOAT32)),
     Peer(
         "OpenVINO int8",
         ("openvino", "nncf"),
