@@ -148,9 +148,19 @@ def test_models_is_what_make_models_makes(converted: tuple[Path, Any]) -> None:
 def test_a_budget_that_cant_be_met_writes_nothing_and_exits_1(tmp_path: Path) -> None:
     out = tmp_path / "out"
     result = run_module(
-        "convert", "--out", out, "--rounds", "1", "--variants", "float32,int8",
-        "--max-delta", "int8=0", "--held-out", few(tmp_path, 3), timeout=900,
-    )  # fmt: skip
+        "convert",
+        "--out",
+        out,
+        "--rounds",
+        "1",
+        "--variants",
+        "float32,int8",
+        "--max-delta",
+        "int8=0",
+        "--held-out",
+        few(tmp_path, 3),
+        timeout=900,
+    )
     assert result.returncode == 1
     assert "nothing is written" in result.stderr
     assert "Leave a variant out with --variants" in result.stderr
@@ -162,8 +172,15 @@ def test_a_budget_that_cant_be_met_writes_nothing_and_exits_1(tmp_path: Path) ->
 def test_the_rewritten_graph_answers_as_the_plain_one_to_the_bit(tmp_path: Path) -> None:
     """The shipped file is rewritten; --no-rewrite gives the graph as the quantiser writes it."""
     result = run_module(
-        "convert", "--out", tmp_path, "--variants", "int8", "--no-rewrite", "--rounds", "1",
-    )  # fmt: skip
+        "convert",
+        "--out",
+        tmp_path,
+        "--variants",
+        "int8",
+        "--no-rewrite",
+        "--rounds",
+        "1",
+    )
     assert result.returncode == 0, result.stderr
     path = tmp_path / "lesion-int8.tflite"
     assert path.read_bytes() != MODELS["int8"].read_bytes()
@@ -219,9 +236,19 @@ def test_any_contract_is_folded_and_proven_against_the_unfolded_network(
     """The gate compares with Keras on the unfolded weights; here its budget is float32's own."""
     out = tmp_path / "out"
     result = run_module(
-        "convert", "--weights", foreign, "--variants", "float32", "--out", out, "--rounds", "1",
-        "--held-out", few(tmp_path, 4), *contract,
-    )  # fmt: skip
+        "convert",
+        "--weights",
+        foreign,
+        "--variants",
+        "float32",
+        "--out",
+        out,
+        "--rounds",
+        "1",
+        "--held-out",
+        few(tmp_path, 4),
+        *contract,
+    )
     assert result.returncode == 0, result.stderr
     document = unpack((out / "lesion-float32.tflite").read_bytes(), "model")[1]
     assert document["input"]["channel_order"] == "BGR"
@@ -350,9 +377,24 @@ def test_scaling_in_front_is_part_of_the_contract_that_is_written(
     """The gate's reference has Keras' own layer in it."""
     out = tmp_path / "out"
     result = run_module(
-        "convert", "--weights", scaling, "--variants", "float32", "--out", out, "--rounds", "1",
-        "--held-out", few(tmp_path, 4), "--channel-order", "RGB", "--scale", "1", "--offset", "0",
-    )  # fmt: skip
+        "convert",
+        "--weights",
+        scaling,
+        "--variants",
+        "float32",
+        "--out",
+        out,
+        "--rounds",
+        "1",
+        "--held-out",
+        few(tmp_path, 4),
+        "--channel-order",
+        "RGB",
+        "--scale",
+        "1",
+        "--offset",
+        "0",
+    )
     assert result.returncode == 0, result.stderr
     document = unpack((out / "lesion-float32.tflite").read_bytes(), "model")[1]
     contract = document["weights"]["contract"]
@@ -366,9 +408,16 @@ def test_a_damaged_picture_among_the_calibration_pictures_is_named(tmp_path: Pat
     spoilt = folder / HELD_OUT[1].name
     spoilt.write_bytes(spoilt.read_bytes()[:3000])
     result = run_module(
-        "convert", "--variants", "int8", "--out", tmp_path / "out", "--calibration", folder,
-        "--held-out", ROOT / "pictures" / "samples",
-    )  # fmt: skip
+        "convert",
+        "--variants",
+        "int8",
+        "--out",
+        tmp_path / "out",
+        "--calibration",
+        folder,
+        "--held-out",
+        ROOT / "pictures" / "samples",
+    )
     assert result.returncode != 0
     assert str(spoilt) in result.stderr
     assert "Traceback" not in result.stderr
@@ -380,13 +429,25 @@ def test_fault_70_closed_streams_lose_no_model_file(closed: str, tmp_path: Path)
     """70: the files are the answer."""
     out = tmp_path / "out"
     command = [
-        sys.executable, "-m", "convert", "--variants", "float32", "--rounds", "1",
-        "--out", str(out), "--held-out", str(few(tmp_path, 2)),
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "convert",
+        "--variants",
+        "float32",
+        "--rounds",
+        "1",
+        "--out",
+        str(out),
+        "--held-out",
+        str(few(tmp_path, 2)),
+    ]
     result = subprocess.run(
         ["/bin/sh", "-c", f'exec "$@" {closed}', "sh", *command],
-        cwd=ROOT, capture_output=True, check=False, timeout=300,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+        timeout=300,
+    )
     assert result.returncode == 0, result.stderr
     assert (out / "lesion-float32.tflite").is_file()
     assert ("recommended" in result.stdout.decode()) == (closed == "2>&-")
@@ -398,9 +459,18 @@ def test_fault_65_weights_named_in_no_encoding_are_converted(tmp_path: Path) -> 
     shutil.copy(WEIGHTS, weights)
     out = tmp_path / os.fsdecode(b"sorti\xe9")
     result = run_module(
-        "convert", "--weights", weights, "--variants", "float32", "--out", out, "--rounds", "1",
-        "--held-out", few(tmp_path, 2),
-    )  # fmt: skip
+        "convert",
+        "--weights",
+        weights,
+        "--variants",
+        "float32",
+        "--out",
+        out,
+        "--rounds",
+        "1",
+        "--held-out",
+        few(tmp_path, 2),
+    )
     assert result.returncode == 0, result.stderr
     report = json.loads((out / "report.json").read_text())
     assert report["weights"]["file"] == r"m\udce9lanome.h5"
@@ -418,7 +488,8 @@ def test_fault_64_a_set_of_pictures_is_walked_as_the_edge_walks_a_folder(tmp_pat
     told: list[str] = []
     pictures = load_set(folder, ("benign", "malignant"), told.append)
     assert [picture.name for picture in pictures] == [
-        *(path.name for path in HELD_OUT[:2]), "more/third.JPE",
-    ]  # fmt: skip
+        *(path.name for path in HELD_OUT[:2]),
+        "more/third.JPE",
+    ]
     assert len(told) == 1
     assert "1 hidden" in told[0]

@@ -25,9 +25,12 @@ def pictures(labels: str) -> list[SamplePicture]:
 
 def judge(expected: list[float], actual: list[float], labels: str = "") -> tuple[object, list[str]]:
     parity = compare(
-        pictures(labels or "?" * len(expected)), np.array(expected), np.array(actual),
-        threshold=0.5, positive="malignant",
-    )  # fmt: skip
+        pictures(labels or "?" * len(expected)),
+        np.array(expected),
+        np.array(actual),
+        threshold=0.5,
+        positive="malignant",
+    )
     return parity, exceeded(parity, Budget(max_delta=0.02, mean_delta=0.002, flips=0.005))
 
 
