@@ -1,4 +1,4 @@
-"""Downloads weights: from Google Drive by gdown, from an https address by urllib.
+"""Downloads weights within a deadline: from Google Drive by gdown, from https by urllib.
 
 gdown follows a redirect to http too, and its errors show whole addresses: so it does Drive only.
 """
@@ -6,24 +6,101 @@ gdown follows a redirect to http too, and its errors show whole addresses: so it
 from __future__ import annotations
 
 import io
+import threading
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from edge.terminal import Progress
+
+from .errors import FetchError
 from .weights import MAX_BYTES
 
 if TYPE_CHECKING:
-    import threading
-
     from _typeshed import ReadableBuffer
+
+    from .source import Source
 
 Download = Callable[..., None]
 """Like the two here.  It gives up after a silence of ``timeout_s`` and, where it can, once
 ``cancel`` is set; any exception means that it failed.  It runs in a thread of its own."""
 
+TOTAL_FACTOR = 20
+"""A download may take this many times the time-out of a silence, and then is given up."""
+
+
 _CHUNK = 1 << 16
+_POLL_S = 0.05
+
+
+def fetch(source: Source, download: Download, timeout_s: float) -> bytes:
+    """Return what a download gives, or give it up.
+
+    Args:
+        source: where it is.
+        download: how to get it.
+        timeout_s: how long the other side may be silent; the whole download may take
+            :data:`TOTAL_FACTOR` times that.
+
+    Raises:
+        FetchError: it failed, or took too long.
+
+    """
+    # A look-up of a host name has no time-out, and a byte now and then defeats that of a socket:
+    # only a thread that can be left behind keeps the deadline.
+    cancel = threading.Event()
+    sink = Sink(cancel)
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            download(source.argument, sink, timeout_s=timeout_s, cancel=cancel)
+        except BaseException as error:  # noqa: BLE001 - told to the thread that waits
+            failures.append(error)
+
+    worker = threading.Thread(target=work, name="fetch-weights", daemon=True)
+    progress, start = Progress("weights: bytes"), time.monotonic()
+    worker.start()
+    try:
+        while worker.is_alive():
+            worker.join(_POLL_S)
+            progress.update(sink.tell())
+            taken = time.monotonic() - start
+            if worker.is_alive() and taken > TOTAL_FACTOR * timeout_s:
+                raise FetchError(
+                    f"{source.address}: given up after {taken:.0f} s and {sink.tell():,} bytes;"
+                    f" try again later, or {source.by_hand}"
+                )
+    finally:
+        cancel.set()
+        progress.clear()
+    if failures and not isinstance(failures[0], Exception):
+        raise failures[0]
+    if failures:
+        raise FetchError(_failure(source, failures[0])) from failures[0]
+    return sink.getvalue()
+
+
+def _failure(source: Source, error: BaseException) -> str:
+    if isinstance(error, ImportError):
+        return (
+            f"{source.address}: gdown is needed for Drive: pip install gdown; or {source.by_hand}"
+        )
+    if isinstance(error, urllib.error.URLError) and not isinstance(error, urllib.error.HTTPError):
+        text = str(error.reason)
+    else:
+        text = str(error)
+    text = " ".join(text.replace(source.argument, source.address).split())
+    if " " not in text:  # a KeyError, for one, says only its key
+        text = f"{type(error).__name__} {text}".rstrip()
+    host = urllib.parse.urlsplit(source.address).hostname
+    return (
+        f"{source.address}: could not be fetched ({text[:240]}); this needs the internet, "
+        f"{host} at least: try again, or {source.by_hand}"
+    )
 
 
 class Sink(io.BytesIO):

@@ -11,20 +11,15 @@ import hashlib
 import math
 import os
 import re
-import threading
-import time
-import urllib.error
-import urllib.parse
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.files import open_regular, read_bounded, write_atomically
-from edge.terminal import Progress
 
-from .download import Sink, download_drive, download_https
+from .download import download_drive, download_https, fetch
 from .errors import FetchError, UsageError
+from .source import parse_source
 from .weights import MAX_BYTES
 from .weights_file import is_weights
 
@@ -32,29 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from .download import Download
-
-UPSTREAM_DRIVE_ID = "1-yatFvHQokK7fHaaaAMO2TkvlgkUnXhw"
-"""The notebook's own weights file, ``model.h5``."""
-
-TOTAL_FACTOR = 20
-"""A download may take this many times the time-out of a silence, and then is given up."""
-
-_POLL_S = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """Where remote weights are: what to call, with what, and what a person can open instead."""
-
-    argument: str
-    address: str
-    """As anybody may see it: no query, which may be a key, and only the end of the path."""
-    file_name: str
-    on_drive: bool
-
-    @property
-    def by_hand(self) -> str:
-        return f"fetch {self.address} by hand in a browser and pass --weights PATH"
+    from .source import Source
 
 
 def default_cache_dir() -> Path:
@@ -95,8 +68,7 @@ def resolve_weights(
             gave, whose hash is recorded, and nothing else from then on.
         cache_dir: where fetched files are kept; None is :func:`default_cache_dir`, which only
             what is fetched needs.
-        timeout_s: how long the other side may be silent; the whole download may take
-            :data:`TOTAL_FACTOR` times that.
+        timeout_s: see :func:`.download.fetch`.
         say: told, in this thread, what goes on, a line at a time.
         drive: fetches from Google Drive.
         https: fetches an https address.
@@ -113,7 +85,7 @@ def resolve_weights(
             raise UsageError(f"--sha256 {sha256}: a SHA-256 is 64 hexadecimal digits")
     if not (math.isfinite(timeout_s) and timeout_s > 0):
         raise UsageError(f"a time-out of {timeout_s} seconds makes no sense; give one above 0")
-    source = _parse(spec)
+    source = parse_source(spec)
     if source is None:
         return Path(spec)
     cache_dir = cache_dir or default_cache_dir()
@@ -127,7 +99,7 @@ def resolve_weights(
                 _record_hash(target, sha256)
         return target
     say(f"fetching {source.address}")
-    data = _fetch(source, drive if source.on_drive else https, timeout_s)
+    data = fetch(source, drive if source.on_drive else https, timeout_s)
     digest = _checked(data, source, sha256, pinned)
     with _keeping(cache_dir):
         # The hash first: who finds the file finds its hash too, however many fetch it at once.
@@ -146,46 +118,6 @@ def _keeping(cache_dir: Path) -> Iterator[None]:
         raise FetchError(
             f"{cache_dir}: weights can't be kept there: {reason}; set XDG_CACHE_HOME"
         ) from error
-
-
-def _parse(spec: str) -> _Source | None:
-    """Return where ``spec`` leads, or None if it is a path."""
-    drive_id = UPSTREAM_DRIVE_ID if spec == "upstream" else None
-    if spec.startswith("gdrive:"):
-        drive_id = spec.removeprefix("gdrive:")
-    if drive_id is not None:
-        if not re.fullmatch(r"[A-Za-z0-9_-]{10,100}", drive_id):
-            raise UsageError(
-                f"{spec}: no Drive id; it is the part after /d/ or id= of the file's link"
-            )
-        address = f"https://drive.google.com/file/d/{drive_id}/view"
-        return _Source(drive_id, address, f"gdrive-{drive_id}.h5", on_drive=True)
-    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", spec)
-    if scheme is None:
-        return None
-    if scheme[1].lower() != "https":
-        why = ": anyone on the way could exchange the file" if scheme[1].lower() == "http" else ""
-        raise UsageError(
-            f"{scheme[1]}://...: {scheme[1]}:// is refused{why}; use https://, gdrive:ID or a path"
-        )
-    if "@" in spec.partition("?")[0]:
-        raise UsageError(
-            "https://...: an address with a user name or a password is not taken; fetch the file "
-            "by hand and pass --weights PATH (an @ in a path is written %40)"
-        )
-    try:
-        parts = urllib.parse.urlsplit(spec)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        host = None
-    if not host or re.search(r"[\x00-\x20\x7f-\U0010ffff]", spec):
-        raise UsageError("https://...: no address that could be opened; give https://HOST/PATH")
-    folders, _, last = parts.path.rpartition("/")
-    address = f"https://{parts.netloc}{'/...' if folders else ''}/{last}"
-    # Two addresses may end alike, so the name alone won't do.
-    name = re.sub(r"[^A-Za-z0-9._-]", "_", last).lstrip(".")[-60:]
-    digest = hashlib.sha256(spec.encode()).hexdigest()[:12]
-    return _Source(spec, address, f"https-{digest}-{name or 'weights'}", on_drive=False)
 
 
 def _hash_file(target: Path) -> Path:
@@ -228,62 +160,7 @@ def _cache_holds(target: Path, wanted: str | None, say: Callable[[str], None]) -
     return False
 
 
-def _fetch(source: _Source, download: Download, timeout_s: float) -> bytes:
-    # A look-up of a host name has no time-out, and a byte now and then defeats that of a socket:
-    # only a thread that can be left behind keeps the deadline.
-    cancel = threading.Event()
-    sink = Sink(cancel)
-    failures: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            download(source.argument, sink, timeout_s=timeout_s, cancel=cancel)
-        except BaseException as error:  # noqa: BLE001 - told to the thread that waits
-            failures.append(error)
-
-    worker = threading.Thread(target=work, name="fetch-weights", daemon=True)
-    progress, start = Progress("weights: bytes"), time.monotonic()
-    worker.start()
-    try:
-        while worker.is_alive():
-            worker.join(_POLL_S)
-            progress.update(sink.tell())
-            taken = time.monotonic() - start
-            if worker.is_alive() and taken > TOTAL_FACTOR * timeout_s:
-                raise FetchError(
-                    f"{source.address}: given up after {taken:.0f} s and {sink.tell():,} bytes;"
-                    f" try again later, or {source.by_hand}"
-                )
-    finally:
-        cancel.set()
-        progress.clear()
-    if failures and not isinstance(failures[0], Exception):
-        raise failures[0]
-    if failures:
-        raise FetchError(_failure(source, failures[0])) from failures[0]
-    return sink.getvalue()
-
-
-def _failure(source: _Source, error: BaseException) -> str:
-    if isinstance(error, ImportError):
-        return (
-            f"{source.address}: gdown is needed for Drive: pip install gdown; or {source.by_hand}"
-        )
-    if isinstance(error, urllib.error.URLError) and not isinstance(error, urllib.error.HTTPError):
-        text = str(error.reason)
-    else:
-        text = str(error)
-    text = " ".join(text.replace(source.argument, source.address).split())
-    if " " not in text:  # a KeyError, for one, says only its key
-        text = f"{type(error).__name__} {text}".rstrip()
-    host = urllib.parse.urlsplit(source.address).hostname
-    return (
-        f"{source.address}: could not be fetched ({text[:240]}); this needs the internet, "
-        f"{host} at least: try again, or {source.by_hand}"
-    )
-
-
-def _checked(data: bytes, source: _Source, sha256: str | None, pinned: str | None) -> str:
+def _checked(data: bytes, source: Source, sha256: str | None, pinned: str | None) -> str:
     """Return the hash of what was fetched.
 
     Raises:

@@ -21,7 +21,8 @@ pytest.importorskip("h5py")
 from convert import download
 from convert.download import HttpsOnlyRedirects, download_drive, download_https
 from convert.errors import ConvertError, FetchError, UsageError
-from convert.fetch import UPSTREAM_DRIVE_ID, default_cache_dir, resolve_weights
+from convert.fetch import default_cache_dir, resolve_weights
+from convert.source import UPSTREAM_DRIVE_ID
 from edge.terminal import Progress
 
 if TYPE_CHECKING:
