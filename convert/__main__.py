@@ -39,6 +39,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m convert"
     open_streams()
     options = make_parser(prog, __doc__).parse_args(arguments)
     # TensorFlow and its libraries write to file descriptor 2 from C++: kept, shown on a crash.
+    os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # its sums differ from run to run
     with tempfile.TemporaryFile() as native:
@@ -85,8 +86,14 @@ def _convert(options: argparse.Namespace) -> int:
 
     warnings.filterwarnings("ignore")
     logging.getLogger("absl").setLevel(logging.ERROR)
+    import keras
+
     from . import pipeline, report
 
+    # Whatever ~/.keras/keras.json says.
+    keras.config.set_floatx("float32")
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_dtype_policy("float32")
     job = _plan(options)
     outcome = pipeline.run(job, say)
     about = {
@@ -143,6 +150,11 @@ def _plan(options: argparse.Namespace) -> Job:
         say(
             f"{weights.name} holds weights only and doesn't say what network they are for: taken "
             "for the notebook's by their shapes"
+        )
+    if weights.bare:
+        say(
+            f"{weights.name} names the classes of its layers, not where they come from: taken for "
+            "Keras' own; a .keras file says it"
         )
     declared: dict[str, Any] = dict(weights.declared or {})
     pixels = _choose_contract(options, weights)

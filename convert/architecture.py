@@ -22,20 +22,57 @@ if TYPE_CHECKING:
 Statistics = tuple[list[float], list[float]]
 """Mean and variance of a Normalization, a number each or three."""
 
-_INERT = frozenset(
-    "InputLayer Identity Dropout SpatialDropout1D SpatialDropout2D "  # noqa: SIM905
-    "SpatialDropout3D GaussianNoise GaussianDropout AlphaDropout ActivityRegularization "
-    "RandomFlip RandomRotation RandomZoom RandomTranslation RandomContrast RandomBrightness "
-    "RandomHue RandomSaturation RandomColorJitter RandomGrayscale RandomInvert RandomSharpness "
-    "RandomShear RandomPerspective RandomErasing RandomColorDegeneration RandomElasticTransform "
-    "RandomGaussianBlur RandomPosterization MixUp CutMix RandAugment "
-    "AugMix".split()
-)
-"""What Keras passes its input through unchanged when it answers."""
+_INERT = {
+    "InputLayer": "",
+    "Identity": "",
+    "Dropout": "rate",
+    "SpatialDropout1D": "rate",
+    "SpatialDropout2D": "rate",
+    "SpatialDropout3D": "rate",
+    "GaussianNoise": "stddev",
+    "GaussianDropout": "rate",
+    "AlphaDropout": "rate",
+    "ActivityRegularization": "l1 l2",
+    "RandomFlip": "mode",
+    "RandomRotation": "factor",
+    "RandomZoom": "height_factor",
+    "RandomTranslation": "height_factor width_factor",
+    "RandomContrast": "factor",
+    "RandomBrightness": "factor",
+    "RandomHue": "factor",
+    "RandomSaturation": "factor",
+    "RandomColorJitter": "hue_factor",
+    "RandomGrayscale": "factor",
+    "RandomInvert": "factor",
+    "RandomSharpness": "factor",
+    "RandomShear": "x_factor",
+    "RandomPerspective": "factor",
+    "RandomErasing": "factor",
+    "RandomColorDegeneration": "factor",
+    "RandomElasticTransform": "factor",
+    "RandomGaussianBlur": "kernel_size",
+    "RandomPosterization": "factor",
+    "MixUp": "alpha",
+    "CutMix": "factor",
+    "RandAugment": "num_ops",
+    "AugMix": "num_chains",
+}
+"""What Keras passes its input through unchanged when it answers, and settings it always writes."""
 
 _ACTIVATIONS = {"Activation": None, "ReLU": "relu", "Relu": "relu", "Sigmoid": "sigmoid"}
 """Layers that are an activation; the last two are functions of keras.ops and keras.activations."""
 
+_WRITTEN = {
+    **_INERT,
+    "Activation": "activation",
+    "ReLU": "max_value",
+    "Rescaling": "scale offset",
+    "Normalization": "axis",
+    "Conv2D": "filters kernel_size strides padding data_format dilation_rate activation use_bias",
+    "MaxPooling2D": "pool_size strides padding data_format",
+    "Dense": "units activation use_bias",
+}
+"""By class: the settings that Keras 2 and 3 write of it in every release."""
 _REQUIRED = ("filters", "kernel_size", "units")
 _IGNORED = frozenset(
     "name trainable dtype autocast batch_input_shape batch_shape input_shape "  # noqa: SIM905
@@ -48,7 +85,9 @@ _INPUT_DTYPES = (*_EXACT_POLICIES, "uint8", "int8", "int16", "uint16", "int32", 
 
 
 def check_architecture(
-    layers: Sequence[ConfigLayer], statistics: Sequence[Statistics] = ()
+    layers: Sequence[ConfigLayer],
+    statistics: Sequence[Statistics] = (),
+    keras_version: tuple[int, ...] = (3,),
 ) -> tuple[FrontLayer, ...]:
     """Return the layers that scale the input, in order; all behind them is the network's.
 
@@ -56,6 +95,7 @@ def check_architecture(
         layers: from :func:`convert.model_config.read_layers`.
         statistics: mean and variance of each Normalization that keeps them with the weights, in
             order.
+        keras_version: of the Keras that wrote the file; Keras 1 leaves many settings out.
 
     Raises:
         WeightsError: something differs; the message names the layer, what is expected and found.
@@ -66,6 +106,8 @@ def check_architecture(
     front: list[FrontLayer] = []
     found: list[tuple[ConfigLayer, dict[str, Any]]] = []
     for layer in layers:
+        if layer.bare and keras_version >= (2,):
+            _check_written(layer, keras_version)
         _check_precision(layer)
         if layer.kind in _INERT:
             continue
@@ -114,12 +156,32 @@ def _check_input(layers: Sequence[ConfigLayer]) -> None:
             if not fits:
                 raise _differs(f"{layer}: its input should be {expected}, is {shown(sizes)}")
             said = said or None not in sizes
-        if layer.kind not in _INERT | {"Rescaling", "Normalization"}:
+        if layer.kind not in (*_INERT, "Rescaling", "Normalization"):
             break
     if not said:
         raise WeightsError(
             f"its model doesn't say the size of its input, which should be {expected}; build it "
             "with keras.Input((500, 500, 3)) and save it again"
+        )
+
+
+def _check_written(layer: ConfigLayer, keras_version: tuple[int, ...]) -> None:
+    """Check that a layer has the settings of Keras' own class, not of one that is called like it.
+
+    An .h5 names a layer's class without its module.
+    """
+    written = _WRITTEN.get(layer.kind, "").split()
+    # Flatten has its data_format since 2.2, Conv2D its groups since 2.4.
+    written += ["data_format"] if layer.kind == "Flatten" and keras_version >= (2, 2) else []
+    written += ["groups"] if layer.kind == "Conv2D" and keras_version >= (2, 4) else []
+    missing = next((key for key in written if key not in layer.config), None)
+    # What is an operation and no layer has only a name.
+    foreign = layer.kind in ("Relu", "Sigmoid") and set(layer.config) != {"name"}
+    if missing or foreign:
+        what = f"it says no {missing}" if missing else "it has settings of a layer"
+        raise WeightsError(
+            f"{layer}: it is called like a class of Keras but is another ({what}): what it "
+            "computes is in the program that made it"
         )
 
 
@@ -157,8 +219,8 @@ def _activation_layer(kind: str, config: Mapping[str, Any]) -> str:
         return _ACTIVATIONS[kind] or _activation(config.get("activation"))
     bent = {
         key: config[key]
-        for key in ("max_value", "negative_slope", "threshold")
-        if config.get(key) not in (None, 0) or (key == "max_value" and config.get(key) == 0)
+        for key in config.keys() - _IGNORED
+        if config[key] not in (None, 0) or (key == "max_value" and config[key] == 0)
     }
     return f"relu with {shown(bent)[1:-1]}" if bent else "relu"
 
@@ -171,7 +233,8 @@ def _activation(value: Any) -> str:
         return value
     if isinstance(value, dict) and isinstance(config := value.get("config"), dict):
         kind = own_class(value)
-        return _activation_layer("ReLU", config) if kind in ("ReLU", "relu") else kind
+        kind = "ReLU" if kind == "relu" else kind
+        return _activation_layer(kind, config) if kind in _ACTIVATIONS else kind
     function = isinstance(value, dict) and value.get("class_name") == "function"
     if function and value.get("registered_name") in (None, "function", value["config"]):
         own_class({**value, "registered_name": None, "config": {}})

@@ -8,6 +8,8 @@ nothing in a file can name code that would run.
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +39,10 @@ _SETTINGS = {
 }
 # Of these a person means it who says training=True: Monte Carlo dropout.
 _NOISY = ("Dropout", "Dropout1D", "Dropout2D", "Dropout3D", "Noise")
+_OPERATIONS = ("Relu", "Sigmoid")  # of keras.ops: they stand in a Functional model alone
+_KERAS = re.compile(
+    r"((tensorflow\.(python\.)?|tf_)?keras(?P<inner>\.src|\.engine)?(\.[\w.]+)?|builtins)\Z"
+)
 _DATA_FORMATS = {"tf": "channels_last", "th": "channels_first"}
 
 
@@ -48,6 +54,10 @@ class ConfigLayer:
     kind: str
     """Its class, in the words of Keras 2 and 3."""
     config: Mapping[str, Any]
+    path: str = ""
+    """Where Keras 3 keeps its weights: ``layers/sequential/layers/normalization``."""
+    bare: bool = False
+    """Whether its class is said by its last name alone, which a class of anybody's may have."""
 
     def __str__(self) -> str:
         """Return it as a person would call it."""
@@ -71,7 +81,7 @@ def read_layers(text: str | bytes) -> list[ConfigLayer]:
         if isinstance(text, bytes):
             text = text.decode()
         document = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_number)
-        return list(_walk(document, _MAX_DEPTH))
+        return list(_walk(document, _MAX_DEPTH, ""))
     except WeightsError:
         raise
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
@@ -88,15 +98,15 @@ def own_class(item: Mapping[str, Any]) -> str:
         WeightsError: it is a class of somebody's program, whose name alone says nothing.
 
     """
-    kind, module, registered = (
-        item.get(key) for key in ("class_name", "module", "registered_name")
-    )
+    kind, registered = item.get("class_name"), item.get("registered_name")
     if not isinstance(kind, str):
         raise TypeError("a layer without class_name")
-    foreign = module is not None and str(module).split(".")[0] not in (
-        "keras", "tf_keras", "tensorflow", "builtins",
-    )  # fmt: skip
-    if foreign or registered not in (None, kind):
+    # Of a class of __main__ Keras writes that its module is null; an .h5 of layers has no module.
+    # Only what it doesn't export it writes as registered (serialization_lib of Keras 2 and 3).
+    module = item.get("module", "keras")
+    known = isinstance(module, str) and _KERAS.match(module)
+    expected = (None, kind) if (known and known["inner"]) or "module" not in item else (None,)
+    if not known or registered not in expected:
         raise WeightsError(
             f"layer {shown(_name(item))} is of class {shown(registered or kind)}, which is none of "
             "Keras itself: what it computes is in the program that made it"
@@ -115,7 +125,7 @@ def _no_number(text: str) -> float:
     raise ValueError(f"{text} is no number")
 
 
-def _walk(model: Any, depth: int) -> Iterator[ConfigLayer]:
+def _walk(model: Any, depth: int, path: str) -> Iterator[ConfigLayer]:
     """Yield the layers of a model and of those inside it."""
     if depth == 0:
         raise ValueError("models inside models, too deep")
@@ -132,15 +142,29 @@ def _walk(model: Any, depth: int) -> Iterator[ConfigLayer]:
         raise WeightsError(f"the model has {len(names):,} layers; the network has a few")
     if doubled := next((name for name in names if names.count(name) > 1), None):
         raise WeightsError(f"two layers are called {shown(doubled)}; the file is damaged")
+    paths = dict(zip(names, _paths(path, layers), strict=True))
     if kind != "Sequential":
         layers = _line(config, dict(zip(names, layers, strict=True)))
     elif isinstance(config, dict) and (shape := config.get("build_input_shape")):
         yield ConfigLayer(str(config.get("name")), "InputLayer", {"batch_shape": shape})
     for layer in layers:
-        if own_class(layer) in _MODELS:
-            yield from _walk(layer, depth - 1)
-        else:
-            yield ConfigLayer(_name(layer), own_class(layer), _renamed(layer["config"]))
+        name, own = _name(layer), own_class(layer)
+        if own in _MODELS:
+            yield from _walk(layer, depth - 1, f"{paths[name]}/")
+            continue
+        if own in _OPERATIONS and kind == "Sequential":
+            raise WeightsError(f"layer {shown(name)} is of class {own}, which is no layer of Keras")
+        settings = _renamed(layer["config"])
+        yield ConfigLayer(name, own, settings, paths[name], bare="module" not in layer)
+
+
+def _paths(parent: str, layers: Sequence[Any]) -> Iterator[str]:
+    """Yield where each layer's weights are (Keras 3, saving_lib._save_container_state)."""
+    counts: Counter[str] = Counter()
+    for layer in layers:
+        name = own_class(layer).lower()  # of the kinds that are looked up
+        yield f"{parent}layers/{name}" + (f"_{counts[name]}" if counts[name] else "")
+        counts[name] += 1
 
 
 def _name(layer: Mapping[str, Any]) -> str:

@@ -28,9 +28,10 @@ from edge.files import open_regular, printable, read_bounded, write_atomically
 from .declared import DECLARED, declared_text
 from .errors import WeightsError
 from .network import LAYERS, NETWORK, FrontLayer
-from .weights_file import open_up, unreadable
+from .weights_file import config_beside, open_up, unreadable
 from .weights_h5 import (
     MAX_PARSE_S,
+    SIGNATURE,
     check_shapes,
     finite_float32,
 )
@@ -71,6 +72,8 @@ class Weights:
     """Whether the file says what network it is: a whole model does, and it is compared with ours.
 
     Of weights alone only shapes and order are known."""
+    bare: bool = False
+    """Whether it names the classes of its layers without their modules, as an .h5 does."""
     front: tuple[FrontLayer, ...] = ()
     """The layers in front of the network that scale its input, in order."""
 
@@ -82,7 +85,7 @@ def read_weights(path: str | os.PathLike[str], *, sha256: str | None = None) -> 
 
     Args:
         path: a weights-only or whole-model file of Keras 2 or 3.  Its content decides what it
-            is, not its name.
+            is, not its name; of an unpacked ``.keras`` archive ``config.json`` is read with it.
         sha256: what the hash of the file has to be, in hex; None takes any.
 
     Raises:
@@ -109,7 +112,8 @@ def read_weights(path: str | os.PathLike[str], *, sha256: str | None = None) -> 
         )
         raise WeightsError(message)
     try:
-        answer, arrays = _parse_apart(open_up(data, name, MAX_BYTES))
+        config = config_beside(path) if data.startswith(SIGNATURE) else b""
+        answer, arrays = _parse_apart(config + open_up(data, name, MAX_BYTES))
     except WeightsError as error:
         message = f"{shown_path}: {error}"
         raise WeightsError(message) from error
@@ -120,6 +124,7 @@ def read_weights(path: str | os.PathLike[str], *, sha256: str | None = None) -> 
         name,
         declared and MappingProxyType(declared),
         described=answer["described"],
+        bare=answer["bare"],
         front=tuple(FrontLayer(**layer) for layer in answer["front"]),
     )
 

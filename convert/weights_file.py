@@ -7,7 +7,7 @@ import os
 import re
 import zipfile
 
-from edge.files import read_bounded
+from edge.files import open_regular, read_bounded
 
 from .declared import one_line
 from .errors import WeightsError
@@ -39,6 +39,27 @@ def unreadable(path: str | os.PathLike[str], error: Exception) -> str:
         f"the weights can't be read: {reason}; give the path of an .h5 or .keras file, upstream, "
         "gdrive:ID or https://..."
     )
+
+
+def config_beside(path: str | os.PathLike[str]) -> bytes:
+    """Return the description of the model in an unpacked ``.keras`` archive, or nothing.
+
+    Raises:
+        WeightsError: there is one, and it can't be read.
+
+    """
+    folder, name = os.path.split(os.fspath(path))
+    config = os.path.join(folder, _CONFIG_MEMBER)
+    if name != _ZIP_MEMBER or not os.path.exists(config):
+        return b""
+    try:
+        with open_regular(config) as stream:
+            data = read_bounded(stream, MAX_CONFIG_BYTES)
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{_CONFIG_MEMBER} beside it can't be read: {error}") from error
+    if not data:
+        raise WeightsError(f"{_CONFIG_MEMBER} beside it is empty or too large; {_PACK_AGAIN}")
+    return data
 
 
 def open_up(data: bytes, name: str, max_bytes: int) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 import sys
 import time
 from contextlib import suppress
@@ -84,6 +85,7 @@ def parse_stdin() -> None:
             config = text or _read_config(file)
             layers = None if config is None else read_layers(config)
             front, arrays = _read_arrays(file, layers)
+            answer["bare"] = any(layer.bare for layer in layers or ())
             answer["declared"] = declared and dict(declared)
             answer["described"] = layers is not None
             answer["front"] = [asdict(layer) for layer in front]
@@ -102,11 +104,13 @@ def _read_arrays(
 ) -> tuple[tuple[FrontLayer, ...], Arrays]:
     """Return what scales the input, and the weights; ``layers`` is what the file describes."""
     ordered, everything = find_layers(file)
-    wanted = sum(map(takes_statistics, layers or ()))
-    statistics, found = _part(everything, wanted)
+    wanted = [layer for layer in layers or () if takes_statistics(layer)]
+    statistics, found = _part(everything, wanted, ordered=ordered)
     front: tuple[FrontLayer, ...] = ()
     if layers is not None:
-        front = check_architecture(layers, [_read_statistics(each) for each in statistics])
+        front = check_architecture(
+            layers, [_read_statistics(each) for each in statistics], _keras_version(file)
+        )
     slots = _assign(found)
     in_place = [slots[spec.name] for spec in LAYERS]
     # A description has told the order already; a model inside it lists frozen layers last.
@@ -128,16 +132,20 @@ def _read_arrays(
 
 
 def _part(
-    everything: list[StoredLayer], wanted: int
+    everything: list[StoredLayer], wanted: list[ConfigLayer], *, ordered: bool
 ) -> tuple[list[StoredLayer], list[StoredLayer]]:
-    """Return as many statistics as are wanted, and the layers whose weights are the network's."""
-    statistics: list[StoredLayer] = []
-    found: list[StoredLayer] = []
-    for each in everything:
-        if len(statistics) < wanted and each.is_statistics:
-            statistics.append(each)
-        elif not each.is_state:
-            found.append(each)
+    """Return the statistics of the layers that want them, and what the network's weights are in."""
+    by_name = {each.name: each for each in everything if each.is_statistics}
+    if not ordered and all(layer.path in by_name for layer in wanted):
+        statistics = [by_name[layer.path] for layer in wanted]
+    elif not ordered and len(wanted) > 1 and any("/layers/" in layer.path for layer in wanted):
+        raise WeightsError(
+            f"{wanted[0]} and {wanted[1]}: the file doesn't say which of them has which mean and "
+            "variance; put both in front of the model, or save it with Keras 3"
+        )
+    else:
+        statistics = [each for each in everything if each.is_statistics][: len(wanted)]
+    found = [each for each in everything if each not in statistics and not each.is_state]
     return statistics, found
 
 
@@ -210,6 +218,12 @@ def finite_float32(spec: LayerSpec, values: NDArray[Any]) -> NDArray[np.float32]
         raise WeightsError(message)
     array.setflags(write=False)
     return array
+
+
+def _keras_version(file: h5py.File) -> tuple[int, ...]:
+    """Return what a whole model's file says of the Keras that wrote it, or the newest known."""
+    text = as_text(read_attribute(file, "keras_version")) if "keras_version" in file.attrs else "3"
+    return tuple(int(part) for part in re.findall(r"\d{1,4}", text)[:2])
 
 
 def _check_backend(file: h5py.File) -> None:

@@ -44,7 +44,11 @@ def identify_folder(path: str | os.PathLike[str]) -> Kind | None:
         if name.endswith(".tflite"):
             return Kind("a folder", f"give the model file in it: FILE/{name}")
         if name == "model.weights.h5":
-            return keras("an unpacked Keras file", f"FILE/{name}")
+            return Kind(
+                "an unpacked Keras file (.keras)",
+                "pack its files themselves: (cd FILE && zip ../model.keras *.json *.h5); "
+                "python -m convert --weights FILE/../model.keras",
+            )
     return None
 
 

@@ -26,9 +26,9 @@ def archive(name: str, command: str) -> Kind:
     return Kind(name, f"unpack it and give the file that is in it: {command}")
 
 
-def keras(name: str, file: str = "FILE") -> Kind:
+def keras(name: str) -> Kind:
     """Return a kind of file that the converter reads."""
-    return Kind(name, f"make a model file of it: python -m convert --weights {file}")
+    return Kind(name, "make a model file of it: python -m convert --weights FILE")
 
 
 def foreign(name: str) -> Kind:

@@ -29,7 +29,7 @@ from convert.model_config import MAX_CONFIG_BYTES, read_layers  # noqa: E402
 from convert.network import LAYERS, build_network  # noqa: E402
 from convert.parity import keras_answers  # noqa: E402
 from convert.pixels import PRESETS, PixelContract  # noqa: E402
-from convert.weights import read_weights  # noqa: E402
+from convert.weights import apply_weights, read_weights  # noqa: E402
 
 from .notebook import imread  # noqa: E402
 from .pictures import HELD_OUT, ROOT  # noqa: E402
@@ -282,7 +282,7 @@ def test_what_no_answer_depends_on_is_passed_over(name: str, suffix: str, tmp_pa
 
 
 @pytest.mark.parametrize(
-    "name", sorted(_INERT - {"InputLayer", "SpatialDropout1D", "SpatialDropout3D"})
+    "name", sorted(_INERT.keys() - {"InputLayer", "SpatialDropout1D", "SpatialDropout3D"})
 )
 def test_a_layer_that_is_passed_over_leaves_its_input_as_it_is(name: str) -> None:
     """By the installed Keras, on raw and on scaled values."""
@@ -417,7 +417,130 @@ def test_fault_58_a_class_of_somebodys_own_is_refused(suffix: str, tmp_path: Pat
     assert re_search(r"Mine>Conv2D", refusal(save(model, tmp_path / f"model.{suffix}")))
 
 
+class Flatten(L.Layer):  # type: ignore[misc, name-defined]
+    """Called like Keras' own, with another order of the values."""
+
+    def call(self, inputs: Any) -> Any:
+        turned = keras.ops.transpose(inputs, (0, 3, 1, 2))
+        return keras.ops.reshape(turned, (-1, 122 * 122 * 16))
+
+
+class Sigmoid(L.Layer):  # type: ignore[misc, name-defined]
+    """Called like an operation of keras.ops."""
+
+    def call(self, inputs: Any) -> Any:
+        return 1 - keras.ops.sigmoid(inputs)
+
+
+class ReLU(L.Layer):  # type: ignore[misc, name-defined]
+    """Called like Keras' own, but leaky."""
+
+    def call(self, inputs: Any) -> Any:
+        return keras.ops.leaky_relu(inputs, 0.3)
+
+
+class Rescaling(L.Layer):  # type: ignore[misc, name-defined]
+    """Called like Keras' own; its offset is in its code."""
+
+    def call(self, inputs: Any) -> Any:
+        return inputs / 127.5 - 1
+
+
+class Dropout(L.Dropout):  # type: ignore[misc, name-defined]
+    """Has all settings of Keras' own; only its module tells it."""
+
+    def call(self, inputs: Any, training: bool = False) -> Any:  # noqa: FBT001, FBT002
+        del training
+        return super().call(inputs, training=True)
+
+
+SAME_NAMES: dict[str, Callable[[], Parts]] = {
+    "relu": lambda: Parts(conv1={"activation": None}, behind1=[ReLU()]),
+    "sigmoid": lambda: Parts(dense2={"activation": None}, behind=[Sigmoid()]),
+    "rescaling": lambda: Parts(front=[Rescaling()]),
+    "dropout": lambda: Parts(behind_dense1=[Dropout(0.9)]),
+}
+
+
+def from_main(path: Path) -> Path:
+    """Rewrite a ``.keras`` as if its classes of this module were of a program run by its name."""
+    with zipfile.ZipFile(path) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    # serialization_lib.record_object_after_serialization
+    text = content["config.json"].decode().replace(json.dumps(__name__), "null")
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in {**content, "config.json": text.encode()}.items():
+            archive.writestr(name, data)
+    return path
+
+
+@pytest.mark.parametrize("name", SAME_NAMES)
+@pytest.mark.parametrize("main", [False, True])
+def test_fault_58_a_class_of_somebodys_own_called_like_keras_own_is_refused(
+    name: str, *, main: bool, tmp_path: Path
+) -> None:
+    path = save(SAME_NAMES[name]().sequential(), tmp_path / "model.keras")
+    said = refusal(from_main(path) if main else path)
+    assert "which is none of Keras itself" in said
+    assert name in said.lower()
+
+
+def test_fault_58_a_flatten_of_somebodys_own_is_refused_in_both_files(tmp_path: Path) -> None:
+    layers = [Flatten() if isinstance(each, L.Flatten) else each for each in Parts().layers()]
+    model = keras.Sequential([keras.Input((500, 500, 3)), *layers])
+    assert "none of Keras itself" in refusal(from_main(save(model, tmp_path / "m.keras")))
+    assert "says no data_format" in refusal(save(model, tmp_path / "m.h5"))
+
+
+@pytest.mark.parametrize("name", [name for name in SAME_NAMES if name != "dropout"])
+def test_fault_58_an_h5_with_a_class_that_lacks_keras_own_settings_is_refused(
+    name: str, tmp_path: Path
+) -> None:
+    said = refusal(save(SAME_NAMES[name]().sequential(), tmp_path / "model.h5"))
+    assert re_search("called like a class of Keras but is another|no layer of Keras", said)
+
+
+@pytest.mark.parametrize("module", ["kerasfoo.layers", "keras_cv.layers", "tensorflow.mine", None])
+def test_fault_58_a_module_that_only_looks_like_keras_is_refused(module: str | None) -> None:
+    config = json.loads(Parts().sequential().to_json())
+    config["config"]["layers"][2]["module"] = module
+    with pytest.raises(WeightsError, match="none of Keras itself"):
+        check(config)
+
+
+def test_an_h5_says_that_its_classes_have_no_module(tmp_path: Path) -> None:
+    model = Parts().sequential()
+    assert read_weights(save(model, tmp_path / "model.h5")).bare
+    assert not read_weights(save(model, tmp_path / "model.keras")).bare
+
+
+def test_an_unpacked_archive_is_compared_as_the_archive_is(tmp_path: Path) -> None:
+    for name, parts in {"own": Parts(), "other": Parts(conv1={"activation": "tanh"})}.items():
+        path = save(parts.sequential(), tmp_path / f"{name}.keras")
+        with zipfile.ZipFile(path) as archive:
+            archive.extractall(tmp_path / name)
+    assert read_weights(tmp_path / "own" / "model.weights.h5").described
+    assert "should be relu, is tanh" in refusal(tmp_path / "other" / "model.weights.h5")
+
+
 # Scaling in front.
+
+
+@pytest.mark.parametrize("suffix", ["h5", "keras"])
+def test_statistics_inside_a_model_and_behind_it_are_not_mixed_up(
+    suffix: str, tmp_path: Path
+) -> None:
+    data = np.random.default_rng(2).integers(0, 256, (2, 500, 500, 3)).astype(np.float32)
+    inner, outer = L.Normalization(), L.Normalization()
+    inner.adapt(data[:, :50])
+    outer.adapt(data[:, :50] / 9 + 3)
+    image = keras.Input((500, 500, 3))
+    model = Parts(front=[keras.Model(image, inner(L.RandomFlip()(image))), outer]).sequential()
+    weights = read_weights(save(model, tmp_path / f"model.{suffix}"))
+    ours = build_network(weights.front)
+    apply_weights(ours, weights)
+    expected = model.predict(data, verbose=0)
+    np.testing.assert_allclose(ours.predict(data, verbose=0), expected, atol=1e-6)
 
 
 def fronts() -> dict[str, list[Any]]:
@@ -475,10 +598,9 @@ def described() -> str:
     return json.dumps(keras.saving.serialize_keras_object(build_network()))
 
 
-def check(config: Any) -> tuple[Any, ...]:
-    return check_architecture(
-        read_layers(config if isinstance(config, str) else json.dumps(config))
-    )
+def check(config: Any, keras_version: tuple[int, ...] = (3,)) -> tuple[Any, ...]:
+    layers = read_layers(config if isinstance(config, str) else json.dumps(config))
+    return check_architecture(layers, keras_version=keras_version)
 
 
 def layer(config: Any, name: str) -> Any:
@@ -618,10 +740,17 @@ def keras_1() -> Any:
 
 
 @pytest.mark.parametrize(
-    "make", [partial(keras_2, sequential=True), partial(keras_2, sequential=False), keras_1]
+    ("make", "version"),
+    [
+        (partial(keras_2, sequential=True), (2, 4)),
+        (partial(keras_2, sequential=False), (2, 12)),
+        (keras_1, (1, 2)),
+    ],
 )
-def test_what_keras_1_and_2_write_is_read_the_same(make: Callable[[], Any]) -> None:
-    assert check(make()) == ()
+def test_what_keras_1_and_2_write_is_read_the_same(
+    make: Callable[[], Any], version: tuple[int, ...]
+) -> None:
+    assert check(make(), version) == ()
     layers = make()["config"]
     for index, key, value in (
         (0, "dim_ordering", "th"), (0, "data_format", "channels_first"), (0, "border_mode", "same"),
@@ -636,7 +765,7 @@ def test_what_keras_1_and_2_write_is_read_the_same(make: Callable[[], Any]) -> N
         ]
         conv[index]["config"][key] = value
         with pytest.raises(WeightsError, match="should be"):
-            check(config)
+            check(config, version)
 
 
 def test_fault_58_a_call_that_turns_dropout_on_is_seen_in_the_form_of_keras_2() -> None:
