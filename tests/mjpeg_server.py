@@ -45,7 +45,9 @@ class Raw:
     user: tuple[str, str] | None = None
     """User and password that are asked for."""
     scheme: str = "Basic"
-    """``Basic``, or ``Digest`` with ``MD5`` or ``SHA-256`` behind a space."""
+    """``Basic``, or ``Digest`` with ``MD5``, ``MD5-sess`` or ``SHA-256`` behind a space."""
+    challenge: str = ""
+    """What asks for the password, if not as it is usual."""
 
     def body(self) -> Iterator[bytes]:
         yield from self.pieces
@@ -129,7 +131,7 @@ class MjpegServer:
                 answer = server.answers.get(name) or Raw(type="text/plain", status=404)
                 if not _is_allowed(answer, self):
                     answer = Raw(type=None, status=401, headers={
-                        "WWW-Authenticate": _challenge(answer.scheme)
+                        "WWW-Authenticate": answer.challenge or _challenge(answer.scheme)
                     })  # fmt: skip
                 self.send_response(answer.status)
                 if answer.type is not None:
@@ -195,12 +197,15 @@ def _is_allowed(answer: Raw, request: Any) -> bool:
         part.partition("=")[0]: part.partition("=")[2].strip('"')
         for part in given.removeprefix("Digest ").split(", ")
     }
-    name = {"MD5": "md5", "SHA-256": "sha256"}[answer.scheme.partition(" ")[2]]
+    algorithm = answer.scheme.partition(" ")[2]
+    name = {"MD5": "md5", "SHA-256": "sha256"}[algorithm.removesuffix("-sess")]
 
     def digest(text: str) -> str:
         return hashlib.new(name, text.encode()).hexdigest()
 
     first = digest(f"{user}:camera:{password}")
+    if algorithm.endswith("-sess"):  # 3.4.2
+        first = digest(f"{first}:{fields.get('nonce')}:{fields.get('cnonce')}")
     second = digest(f"GET:{request.path}")
     middle = ":".join(fields.get(key, "") for key in ("nonce", "nc", "cnonce", "qop"))
     return fields.get("response") == digest(f"{first}:{middle}:{second}")

@@ -19,6 +19,7 @@ import pytest
 
 from edge import decode
 from edge.camera import Settings, SnapshotLoop
+from edge.camera.address import parse, shown
 from edge.camera.httpcamera import HttpCamera
 from edge.camera.network import explain_rtsp
 from edge.camera.opencv import OpenCVCamera
@@ -26,7 +27,7 @@ from edge.camera.supervisor import Patience
 from edge.errors import CameraError
 
 from .conftest import run_module
-from .mjpeg_server import MjpegServer, Raw, Single, Stream, noise, smooth
+from .mjpeg_server import NONCE, MjpegServer, Raw, Single, Stream, noise, smooth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -191,7 +192,13 @@ def test_fault_66_a_chunked_stream_gives_its_pictures_whole(int8_analyzer: Analy
         assert _states(server.url(), int8_analyzer) == ["ok"] * 3
 
 
-@pytest.mark.parametrize("kind", ["image/jpeg", "image/jpg", "application/octet-stream", None])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("image/jpeg", "image/jpg", "application/octet-stream", None, "image/jpe", "image/x-jpeg"),
+        *("application/jpeg", "application/force-download", "text/plain", "text/html"),
+    ],
+)
 def test_fault_66_a_single_jpeg_is_fetched_once_a_snapshot(
     kind: str | None, int8_analyzer: Analyzer
 ) -> None:
@@ -334,10 +341,26 @@ def test_a_picture_that_never_ends_is_refused_at_the_limit() -> None:
             Raw([b"{}"], type="application/json"),
             "application/json, not a JPEG or PNG picture: give",
         ),
-        (Raw([], type="image/jpeg"), "holds no JPEG or PNG"),
+        (Raw([], type="image/jpeg"), "holds no JPEG or PNG picture: give"),
         (Single(noise(), user=_USER), r"asks for a user and a password \(401\).*USER:PASSWORD@"),
         (Raw(status=302, type=None, headers={"Location": "file:///etc/passwd"}), "status 302"),
         (Raw(status=418, type=None), "status 418"),
+        (Raw(status=204, type=None), "the answer is empty: start the camera again"),
+        (Raw(type="image/jpeg", headers={"Content-Length": "0"}), "the answer is empty"),
+        (Raw([b"<html>login"], type="image/jpeg"), "a web page, not a picture: give"),
+        (Raw([b'[{"rspCode":-6}]'], type="text/html"), "it asks for a login.*: check the user"),
+        (
+            Raw([b"<CGI_Result><result>-2</result></CGI_Result>"], type="text/plain"),
+            "it asks for a login.*: check the user",
+        ),
+        (
+            Raw(status=302, type=None, headers={"Location": "rtsp://a:b@10.0.0.7/live?k"}),
+            "sent on to rtsp://10.0.0.7/live: give that address, with user and password, as --sou",
+        ),
+        (
+            Raw(status=302, type=None, headers={"Location": "http://127.0.0.1:1/s3cr3t"}),
+            r"sent on to http://127.0.0.1:1/\.\.\.: nothing listens there.*is 1 its port",
+        ),
         (Raw([b"x"], type="image/heic"), "image/heic, not a JPEG or PNG picture: give"),
     ],
 )
@@ -346,7 +369,42 @@ def test_fault_67_each_wrong_answer_is_told_with_its_own_fix(answer: Raw, expect
         HttpCamera(server.url()).open()
 
 
-@pytest.mark.parametrize("scheme", ["Basic", "Digest MD5", "Digest SHA-256"])
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("scheme", "challenge"),
+    [
+        ("Basic", "Basic"),
+        ("Basic", "Basic realm=camera"),
+        ("Basic", 'NTLM, Basic realm="camera"'),
+        ("Digest MD5", f'Digest realm="camera", nonce="{NONCE}", qop="auth-int, auth"'),
+        ("Digest MD5", f'Digest realm=camera,nonce={NONCE},qop="auth,auth-int",algorithm=MD5'),
+    ],
+)
+def test_fault_67_a_password_is_asked_for_as_cameras_do(scheme: str, challenge: str) -> None:
+    answer = Single(noise(), user=_USER, scheme=scheme, challenge=challenge)
+    with MjpegServer(capture=answer) as server:
+        camera = HttpCamera(server.url("capture", f"admin:{_PASSWORD}"))
+        camera.open()
+        camera.close()
+
+
+@pytest.mark.parametrize(
+    ("challenge", "kind"),
+    [
+        ("NTLM", "NTLM"),
+        ("Bearer abc", "Bearer"),
+        ('Digest realm="x", nonce="y", qop="auth-int"', "Digest"),
+        ('Digest realm="x", nonce="y", algorithm=SHA-512-256', "Digest"),
+    ],
+)
+def test_fault_67_a_kind_of_login_that_is_not_known_is_named(challenge: str, kind: str) -> None:
+    answer = Single(noise(), user=_USER, challenge=challenge)
+    expected = rf"kind of login that isn't known \({kind}\): choose Basic"
+    with MjpegServer(capture=answer) as server, pytest.raises(CameraError, match=expected):
+        HttpCamera(server.url("capture", f"admin:{_PASSWORD}")).open()
+
+
+@pytest.mark.parametrize("scheme", ["Basic", "Digest MD5", "Digest MD5-sess", "Digest SHA-256"])
 @pytest.mark.parametrize("written", [_PASSWORD, "p%40ss%2Fw%23r%3Fd%25%3Ax"])
 def test_fault_67_a_password_with_any_sign_in_it_works_and_a_wrong_one_is_tried_once(
     scheme: str, written: str
@@ -419,16 +477,15 @@ def test_fault_67_no_connection_and_no_http_are_told_apart() -> None:
         HttpCamera(server.url().replace("http:", "https:")).open()
 
 
-def test_fault_67_a_certificate_that_is_not_trusted_names_the_way_to_trust_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    key, certificate = tmp_path / "key.pem", tmp_path / "camera.pem"
+def _make_tls(folder: Path, *more: str) -> tuple[ssl.SSLContext, Path]:
+    """Return what a server with a new certificate of its own speaks, and the certificate."""
+    key, certificate = folder / "key.pem", folder / "camera.pem"
     try:
         subprocess.run(
             [
                 *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
                 *("-keyout", key, "-out", certificate, "-subj", "/CN=camera"),
-                *("-addext", "subjectAltName=IP:127.0.0.1"),
+                *more,
             ],
             capture_output=True,
             check=True,
@@ -437,6 +494,53 @@ def test_fault_67_a_certificate_that_is_not_trusted_names_the_way_to_trust_it(
         pytest.skip("openssl isn't installed here")
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(certificate, key)
+    return tls, certificate
+
+
+def test_fault_67_an_rtsps_camera_tells_why_and_gets_no_password_unless_it_is_known(
+    tmp_path: Path,
+) -> None:
+    tls, _ = _make_tls(tmp_path)
+    asked: list[bytes] = []
+
+    def answer(connection: socket.socket) -> None:
+        with suppress(OSError), tls.wrap_socket(connection, server_side=True) as secure:
+            asked.append(secure.recv(4096))
+            secure.sendall(b"RTSP/1.0 404 Not Found\r\nCSeq: 1\r\n\r\n")
+
+    source = f"rtsps://admin:hunter22@127.0.0.1:{_serving(answer)}/live"
+    error = explain_rtsp(shown(source), parse(source), 2.0)
+    assert "nothing at this address (404)" in str(error)
+    assert asked[0].startswith(b"DESCRIBE ")
+    assert b"Authorization" not in asked[0]
+    assert b"hunter22" not in asked[0]
+    plain = f"rtsps://127.0.0.1:{_saying(b'RTSP/1.0 400 Bad Request')}/live"
+    assert "no TLS there: try rtsp://" in str(explain_rtsp(plain, parse(plain), 2.0))
+
+
+def test_fault_67_a_certificate_without_the_cameras_name_is_trusted_where_it_is_that_very_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tls, certificate = _make_tls(tmp_path)
+    (tmp_path / "other").mkdir()
+    _, other = _make_tls(tmp_path / "other")
+    with MjpegServer(capture=Single(noise()), tls=tls) as server:
+        monkeypatch.setenv("SSL_CERT_FILE", str(other))
+        with pytest.raises(CameraError, match="not trusted"):
+            HttpCamera(server.url("capture")).open()
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        camera = HttpCamera(server.url("capture"))
+        camera.open()
+        camera.close()
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "gone.pem"))
+        with pytest.raises(CameraError, match=r"SSL_CERT_FILE names a file .* there \(.*gone.pem"):
+            HttpCamera(server.url("capture")).open()
+
+
+def test_fault_67_a_certificate_that_is_not_trusted_names_the_way_to_trust_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tls, certificate = _make_tls(tmp_path, "-addext", "subjectAltName=IP:127.0.0.1")
     with MjpegServer(capture=Single(noise()), tls=tls) as server:
         with pytest.raises(CameraError, match=r"not trusted .*clock right.*SSL_CERT_FILE"):
             HttpCamera(server.url("capture")).open()
@@ -515,12 +619,20 @@ def test_nothing_is_decoded_between_snapshots(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_an_rtsp_failure_names_neither_user_nor_password() -> None:
-    from edge.camera.address import parse, shown
-
     address = parse("rtsp://admin:hunter22@127.0.0.1:1/live")
     error = explain_rtsp(shown("rtsp://admin:hunter22@127.0.0.1:1/live"), address, 1.0)
     assert "hunter22" not in str(error)
     assert "admin" not in str(error)
+
+
+def test_what_seems_odd_about_a_frame_is_a_warning_as_of_a_file() -> None:
+    image = np.random.default_rng(0).integers(0, 255, (120, 160, 4), dtype=np.uint8)
+    data = cv2.imencode(".png", image)[1].tobytes()
+    with MjpegServer(capture=Single([data] * 9, type="image/png")) as server:
+        result = run_module(
+            "edge.camera", "--source", server.url("capture"), "--count", "1", "--save", "none"
+        )
+    assert "; warning: transparent pixels count" in result.stdout
 
 
 def test_fault_36_connections_that_come_and_go_leave_no_descriptors() -> None:

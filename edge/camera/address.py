@@ -75,7 +75,8 @@ def parse(source: str) -> Address:
     as in ``admin:80/x@cam/live``, no host is contacted.  What is percent-encoded already stays so.
 
     Raises:
-        CameraError: there is no host in it, or it may be one of two, or no such port; the message repeats nothing.
+        CameraError: there is no host in it, or it may be one of two, or no such port; the
+            message repeats nothing.
 
     """
     scheme, rest = _split_scheme(source)

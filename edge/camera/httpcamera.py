@@ -7,24 +7,35 @@ stream only the newest picture's bytes are kept, and only those that are wanted 
 from __future__ import annotations
 
 import http.client
+import re
 import select
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 from urllib import request as urllib_request
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 
 from edge.errors import CameraError
 from edge.files import printable
+from edge.header import JPEG_START, PNG_SIGNATURE
 from edge.picture import decode
 
-from .address import parse, shown
+from .address import is_address, parse, scheme_of, shown
 from .camera import Camera
 from .multipart import Multipart
-from .network import BasicAuth, DigestAuth, explain_failure, explain_status
+from .network import (
+    MISMATCHES,
+    BasicAuth,
+    DigestAuth,
+    Redirects,
+    explain_failure,
+    explain_status,
+    trust_exactly,
+)
 from .opencv import OpenCVCamera
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator
 
     import numpy as np
@@ -38,12 +49,22 @@ _DRAIN_S = 0.1
 """The longest that one grab goes on to a newer picture, where more has come already."""
 _NEW_S = 1.0
 """The picture that came with the opening is a frame, too, while it is no older than this."""
-_PICTURES = ("image/jpeg", "image/jpg", "image/pjpeg", "image/png")
+_PICTURES = (
+    *("image/jpeg", "image/jpg", "image/pjpeg", "image/png"),
+    *("image/jpe", "image/x-jpeg", "application/jpeg", "application/force-download"),
+)
 _SHORT_S = 10.0
 """A camera that ends its stream sooner isn't connected to all the time."""
 _UNKNOWN = (
     *("", "application/octet-stream", "binary/octet-stream", "image/*"),
     *("image/mjpeg", "video/mjpeg", "video/x-mjpeg", "video/x-motion-jpeg"),
+)
+_ELSE = "give the address of a JPEG stream or snapshot: the camera's manual has it"
+_DATA = re.compile(rb"\s*(?:[{\[]|<\?xml|<CGI_|[\w.]+=)")
+_LOGIN = re.compile(
+    # Foscam's CGI manual: -2 is a wrong user or password, -3 is access denied.
+    rb"login|logged|passw|unauthori|not auth|rspCode|<result>-[23]</result>",
+    re.IGNORECASE,
 )
 _PAGES = ("text/html", "application/xhtml+xml")
 _TEXTS = ("application/json", "application/xml")
@@ -79,6 +100,7 @@ class HttpCamera(Camera):
         self._arrived_s = 0.0
         self._connected_s = 0.0
         self._given = self._short = False
+        self._moved = Redirects()
 
     def open(self) -> None:
         """Connect and look what there is; raise a :class:`CameraError` that tells it apart."""
@@ -132,6 +154,7 @@ class HttpCamera(Camera):
             self._response = self._connect()
             self._connected_s = time.monotonic()
             kind = self._kind()
+            self._refuse_text()
             boundary = str(self._response.headers.get_param("boundary", ""))
             stream = Multipart(self._read, self._is_quiet, boundary.encode("latin-1", "replace"))
             multipart = kind.startswith("multipart/")
@@ -139,7 +162,9 @@ class HttpCamera(Camera):
                 self._data = stream.next()
                 self._arrived_s = stream.came_s
                 if self._data is None:
-                    raise CameraError(f"{self.name}: the answer holds no JPEG or PNG picture")
+                    raise CameraError(
+                        f"{self.name}: the answer holds no JPEG or PNG picture", _ELSE
+                    )
                 # A stream of one part, or one that soon ends, is a picture for each request.
                 self.live = multipart and not self._short and not stream.is_over()
                 if self.live:
@@ -154,16 +179,26 @@ class HttpCamera(Camera):
                 "the camera's manual has it",
             )
         if kind.startswith(("text/", "image/")) or kind in _TEXTS:
-            raise CameraError(
-                f"{self.name}: {printable(kind)}, not a JPEG or PNG picture",
-                "give the address of a JPEG stream or snapshot: the camera's manual has it",
-            )
+            raise CameraError(f"{self.name}: {printable(kind)}, not a JPEG or PNG picture", _ELSE)
         self._response.close()
         self.live = True
         self._other = OpenCVCamera(self._source, timeout_s=self._timeout_s)
         self._other.open()
 
     def _connect(self) -> http.client.HTTPResponse:
+        try:
+            return self._request(None)
+        except URLError as error:
+            # A self-signed certificate is often made for no name, or for another.
+            if getattr(error.reason, "verify_code", 0) not in MISMATCHES or self._moved.url:
+                raise
+            context = trust_exactly(self._address, self._timeout_s)
+            if context is None:
+                raise
+            return self._request(context)
+
+    def _request(self, context: ssl.SSLContext | None) -> http.client.HTTPResponse:
+        self._moved = Redirects()
         opener = urllib_request.OpenerDirector()  # not build_opener: it takes file and ftp, too
         passwords = urllib_request.HTTPPasswordMgrWithDefaultRealm()
         if self._address.user is not None:
@@ -172,10 +207,10 @@ class HttpCamera(Camera):
             )
         for handler in (
             urllib_request.HTTPHandler(),
-            urllib_request.HTTPSHandler(),
+            urllib_request.HTTPSHandler(context=context),
             DigestAuth(passwords),
             BasicAuth(passwords),
-            urllib_request.HTTPRedirectHandler(),
+            self._moved,
             urllib_request.HTTPErrorProcessor(),
             urllib_request.HTTPDefaultErrorHandler(),
             urllib_request.UnknownHandler(),
@@ -191,17 +226,31 @@ class HttpCamera(Camera):
             yield
         except HTTPError as error:
             stayed = error.url.startswith(f"{self._address.origin}/")  # else the password did
-            name = self.name if stayed else f"{self.name}, sent on to {printable(shown(error.url))}"
+            known = is_address(error.url)
+            where = shown(error.url) if known else "what is no address"
+            name = self.name if stayed else f"{self.name}, sent on to {printable(where)}"
+            challenges = error.headers.get_all("WWW-Authenticate", ())
             error.close()
+            if known and scheme_of(error.url) in ("rtsp", "rtsps"):
+                raise CameraError(
+                    name, "give that address, with user and password, as --source"
+                ) from None
             with_user = stayed and self._address.user is not None
-            raise explain_status(name, error.code, with_user=with_user) from None
+            raise explain_status(
+                name, error.code, with_user=with_user, challenges=challenges
+            ) from None
         except CameraError as error:
             text = str(error)
             if text.startswith(self.name):
                 raise
             raise CameraError(f"{self.name}: {text}") from None
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise explain_failure(self.name, self._address, error) from None
+            name, address = self.name, self._address
+            if self._moved.url:
+                name = f"{name}, sent on to {printable(shown(self._moved.url))}"
+                with suppress(CameraError):
+                    address = parse(self._moved.url)
+            raise explain_failure(name, address, error) from None
 
     def _kind(self) -> str:
         """Return the media type; of an answer that doesn't tell, what its first bytes say."""
@@ -210,14 +259,34 @@ class HttpCamera(Camera):
         kind = headers.get_content_type() if "Content-Type" in headers else ""
         if self._address.path.partition("?")[0].endswith(".m3u8"):
             return "application/vnd.apple.mpegurl"
-        if kind not in _UNKNOWN:
+        if kind not in _UNKNOWN and kind.startswith(("multipart/", "video/")):
             return kind
-        self._ahead = self._response.read1(_CHUNK)
-        if b"\xff\xd8\xff" in self._ahead or self._ahead.lstrip().startswith(b"--"):
+        self._ahead = self._read()
+        starts = self._ahead.startswith((JPEG_START, PNG_SIGNATURE))
+        if starts and ("Content-Length" in headers or kind in _PICTURES):
+            return "image/jpeg"
+        inside = kind in _UNKNOWN and JPEG_START in self._ahead
+        if starts or inside or self._ahead.lstrip().startswith(b"--"):
             return "image/jpeg" if "Content-Length" in headers else "multipart/x-mixed-replace"
-        if b"<html" in self._ahead[:1024].lower():
+        if re.search(rb"<html|<!doctype html", self._ahead[:1024], re.IGNORECASE):
             return "text/html"
         return kind
+
+    def _refuse_text(self) -> None:
+        """Raise an error for a short answer in words, or none at all, whatever its type is."""
+        assert self._response is not None
+        if self._response.status == http.HTTPStatus.NO_CONTENT or (
+            not self._ahead and self._response.headers.get("Content-Length") == "0"
+        ):
+            raise CameraError(
+                f"{self.name}: the answer is empty", f"start the camera again, or {_ELSE}"
+            )
+        if _DATA.match(self._ahead) and _LOGIN.search(self._ahead[:4096]):
+            raise CameraError(
+                f"{self.name}: the camera refuses: it asks for a login instead of giving a picture",
+                "check the user and the password in the query of its address, or put them in front:"
+                " SCHEME://USER:PASSWORD@HOST/PATH",
+            )
 
     def _read(self) -> bytes:
         assert self._response is not None

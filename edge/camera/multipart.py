@@ -69,9 +69,13 @@ class Multipart:
 
     def is_over(self) -> bool:
         """Tell whether no other picture follows; may take what comes just now."""
-        if not self._quiet():
+        while _START.search(self._buffer) is None:
+            if self._ended:
+                return True
+            if len(self._buffer) > _HEAD_MOST or self._quiet():
+                break
             self._more()
-        return self._ended and _START.search(self._buffer) is None
+        return False
 
     def _skip_to_start(self) -> bytes | None:
         """Drop what lies before the next picture; return the end of it, which holds its header."""

@@ -5,22 +5,37 @@ from __future__ import annotations
 import errno
 import hashlib
 import http.client
+import os
+import re
 import socket
 import ssl
-from contextlib import suppress
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib import request as urllib_request
 from urllib.error import URLError
 
 from edge.errors import CameraError
+from edge.files import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .address import Address
 
 _PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 _UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN)
 _ANSWER_MOST = 16 << 10
+_ALGORITHMS = {
+    "MD5": ("md5", False),
+    "MD5-SESS": ("md5", True),
+    "SHA-256": ("sha256", False),
+    "SHA-256-SESS": ("sha256", True),
+}
+"""What each of Digest's algorithms hashes with, and whether it makes a key for the session."""
+_CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+MISMATCHES = (62, 64)
+"""OpenSSL's codes (x509_vfy.h) of a certificate that is trusted, but for another name or number."""
 
 
 class DigestAuth(urllib_request.HTTPDigestAuthHandler):
@@ -33,17 +48,23 @@ class DigestAuth(urllib_request.HTTPDigestAuthHandler):
         others = [each for each in headers.get_all("WWW-Authenticate", ()) if is_digest(each)]
         if not others:
             return None  # the handler of Basic is asked next
-        headers.replace_header("WWW-Authenticate", others[0])
+        headers.replace_header("WWW-Authenticate", _plain_qop(others[0]))
         return super().http_error_401(req, fp, code, msg, headers)
 
     def get_algorithm_impls(self, algorithm: str) -> tuple[Any, Any]:
         """Return the two functions of RFC 7616, 3.4: H, and KD made of it."""
-        name = {"MD5": "md5", "SHA-256": "sha256"}[algorithm.upper()]
+        name, session = _ALGORITHMS[algorithm.upper()]
 
         def digest(text: str) -> str:
             return hashlib.new(name, text.encode("utf-8", "surrogateescape")).hexdigest()
 
-        return digest, lambda secret, data: digest(f"{secret}:{data}")
+        def keyed(secret: str, data: str) -> str:
+            if session:  # data is nonce:nc:cnonce:qop:H(A2)
+                nonce, _, cnonce, _, _ = data.rsplit(":", 4)
+                secret = digest(f"{secret}:{nonce}:{cnonce}")
+            return digest(f"{secret}:{data}")
+
+        return digest, keyed
 
 
 class BasicAuth(urllib_request.HTTPBasicAuthHandler):
@@ -53,22 +74,70 @@ class BasicAuth(urllib_request.HTTPBasicAuthHandler):
         """Answer a server that asks for a password; not twice."""
         if req.has_header("Authorization"):
             return None
-        with suppress(ValueError):  # it asks for another scheme
-            return super().http_error_401(req, fp, code, msg, headers)
-        return None
+        del fp, code, msg
+        if not any(map(is_basic, headers.get_all("WWW-Authenticate", ()))):
+            return None
+        # Not by way of its own search for a realm: cameras leave it out, or its quotes.
+        return self.retry_http_basic_auth(req.full_url, req, None)  # type: ignore[arg-type]
+
+
+class Redirects(urllib_request.HTTPRedirectHandler):
+    """Follows redirects, and knows where the last one led."""
+
+    url = ""
+
+    def redirect_request(self, *request: Any) -> urllib_request.Request | None:
+        """Note the new address, the last of the arguments."""
+        self.url = request[-1]
+        return super().redirect_request(*request)
 
 
 def is_digest(challenge: str) -> bool:
     """Tell whether a server's challenge is one that :class:`DigestAuth` can answer."""
     scheme, _, rest = challenge.partition(" ")
-    fields = urllib_request.parse_keqv_list(urllib_request.parse_http_list(rest))
-    known = fields.get("algorithm", "MD5").upper() in ("MD5", "SHA-256")
-    return scheme.lower() == "digest" and known and {"realm", "nonce"} <= fields.keys()
+    if scheme.lower() != "digest":
+        return False
+    try:
+        fields = urllib_request.parse_keqv_list(urllib_request.parse_http_list(rest))
+        session = _ALGORITHMS[fields.get("algorithm", "MD5").upper()][1]
+    except (KeyError, ValueError, IndexError):
+        return False
+    qop = [each.strip() for each in fields.get("qop", "" if session else "auth").split(",")]
+    return "auth" in qop and {"realm", "nonce"} <= fields.keys()
 
 
-def explain_status(name: str, code: int, *, with_user: bool) -> CameraError:
-    """Return the error for a status that an HTTP or RTSP server answered with."""
+def is_basic(challenge: str) -> bool:
+    """Tell whether a server's challenge, or one of several in a line, is Basic."""
+    return re.search(r"(?:^|,)\s*basic\b", challenge, re.IGNORECASE) is not None
+
+
+def _plain_qop(challenge: str) -> str:
+    """Return a challenge with a list that has "auth" in it brought to that, as urllib takes it."""
+    return re.sub(r'\bqop\s*=\s*"[^"]*"', 'qop="auth"', challenge, flags=re.IGNORECASE)
+
+
+def explain_status(
+    name: str, code: int, *, with_user: bool, challenges: Sequence[str] = ()
+) -> CameraError:
+    """Return the error for a status that an HTTP or RTSP server answered with.
+
+    Args:
+        name: what to call the camera.
+        code: the status.
+        with_user: a user and a password were given.
+        challenges: the kinds of login that it asks for (RFC 9110, 11.6.1).
+
+    """
     if code in (401, 403, 407):
+        if challenges and not any(is_digest(each) or is_basic(each) for each in challenges):
+            kinds = ", ".join(
+                dict.fromkeys(re.findall(r"^\w+", "\n".join(challenges), re.MULTILINE))
+            )
+            return CameraError(
+                f"{name}: the camera asks for a kind of login that isn't known"
+                f"{f' ({kinds})' if kinds else ''}",
+                "choose Basic, or Digest with MD5 or SHA-256, in its settings",
+            )
         if with_user:
             return CameraError(
                 f"{name}: the camera refuses this user and password ({code})",
@@ -110,13 +179,7 @@ def explain_failure(name: str, address: Address, error: BaseException) -> Camera
         problem = "nothing listens there: the connection was refused"
         fix = f"is the camera on, and is {address.port or _PORTS[address.scheme]} its port?"
     elif isinstance(error, ssl.SSLCertVerificationError):
-        problem = f"its certificate is not trusted ({error.verify_message})"
-        port = address.port or _PORTS[address.scheme]
-        fix = (
-            "is this machine's clock right? Else save the camera's certificate: openssl s_client "
-            f"-connect {address.host}:{port} </dev/null | openssl x509 >camera.pem; set "
-            "SSL_CERT_FILE=camera.pem, and use the host name that it is made for"
-        )
+        problem, fix = _explain_certificate(address, error)
     elif isinstance(error, ssl.SSLError):
         problem, fix = "no TLS there", f"try {address.scheme.rstrip('s')}://"
     elif isinstance(error, TimeoutError):
@@ -132,16 +195,57 @@ def explain_failure(name: str, address: Address, error: BaseException) -> Camera
     return CameraError(f"{name}: {problem}", fix)
 
 
+def _explain_certificate(address: Address, error: ssl.SSLCertVerificationError) -> tuple[str, str]:
+    path = os.environ.get("SSL_CERT_FILE")
+    if path and not os.path.isfile(path):
+        return (
+            f"SSL_CERT_FILE names a file that isn't there ({printable(path)})",
+            "set it to the full path of the camera's certificate",
+        )
+    port = address.port or _PORTS[address.scheme]
+    fix = (
+        "is this machine's clock right? Else save the camera's certificate: openssl s_client "
+        f"-connect {address.host}:{port} </dev/null | openssl x509 >camera.pem; export "
+        'SSL_CERT_FILE="$PWD/camera.pem"'
+    )
+    return f"its certificate is not trusted ({error.verify_message})", fix
+
+
+def trust_exactly(address: Address, timeout_s: float) -> ssl.SSLContext | None:
+    """Return what trusts the camera's certificate alone, whatever name it is made for.
+
+    None, unless that very certificate stands in the file that SSL_CERT_FILE names.
+    """
+    port = address.port or _PORTS[address.scheme]
+    peer = ssl.get_server_certificate((address.host.strip("[]"), port), timeout=timeout_s)
+    try:
+        with open(os.environ.get("SSL_CERT_FILE", ""), encoding="latin-1") as file:
+            own = _CERTIFICATE.findall(file.read())
+    except OSError:
+        return None
+    if ssl.PEM_cert_to_DER_cert(peer) not in map(ssl.PEM_cert_to_DER_cert, own):
+        return None
+    context = ssl.create_default_context(cadata=peer)
+    context.check_hostname = False
+    return context
+
+
 def explain_rtsp(name: str, address: Address, timeout_s: float) -> CameraError:
     """Ask an RTSP server why there was no stream, which OpenCV doesn't tell (RFC 2326, 10.2)."""
     if not 0 < (port := address.port or _PORTS[address.scheme]) < 65536:
         return CameraError(f"{name}: there is no port {port}", "check the address")
     try:
         with socket.create_connection((address.host.strip("[]"), port), timeout_s) as connection:
-            if address.scheme == "rtsp":
-                code = _describe(connection, address)
-                if code != 200:
-                    return explain_status(name, code, with_user=address.user is not None)
+            with_user = address.user is not None
+            if address.scheme == "rtsps":
+                # Only a question: whose certificate it is doesn't matter, but it gets no password.
+                context = ssl._create_unverified_context()  # noqa: S323, SLF001
+                with context.wrap_socket(connection) as secure:
+                    code, challenges = _describe(secure, replace(address, user=None))
+            else:
+                code, challenges = _describe(connection, address)
+            if code != 200:
+                return explain_status(name, code, with_user=with_user, challenges=challenges)
     except (OSError, ValueError, http.client.HTTPException) as error:
         return explain_failure(name, address, error)
     return CameraError(
@@ -150,7 +254,8 @@ def explain_rtsp(name: str, address: Address, timeout_s: float) -> CameraError:
     )
 
 
-def _describe(connection: socket.socket, address: Address) -> int:
+def _describe(connection: socket.socket, address: Address) -> tuple[int, list[str]]:
+    """Return the status that a server answers with, and the kinds of login that it asks for."""
     header = ""
     for number in (1, 2):
         connection.sendall(
@@ -169,7 +274,7 @@ def _describe(connection: socket.socket, address: Address) -> int:
         header = _authorization(challenges, address)
         if status[1] != "401" or not header:
             break
-    return int(status[1])
+    return int(status[1]), challenges
 
 
 def _authorization(challenges: list[str], address: Address) -> str:
@@ -182,10 +287,10 @@ def _authorization(challenges: list[str], address: Address) -> str:
         request = SimpleNamespace(
             full_url=address.plain, selector=address.plain, data=None, get_method=lambda: "DESCRIBE"
         )
-        fields = urllib_request.parse_http_list(challenge.partition(" ")[2])
+        fields = urllib_request.parse_http_list(_plain_qop(challenge).partition(" ")[2])
         text = handler.get_authorization(request, urllib_request.parse_keqv_list(fields))  # type: ignore[arg-type]
         return f"Authorization: Digest {text}\r\n"
-    if any(challenge.lower().startswith("basic") for challenge in challenges):
+    if any(map(is_basic, challenges)):
         import base64
 
         raw = f"{address.user}:{address.password}".encode("utf-8", "surrogateescape")
