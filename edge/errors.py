@@ -32,6 +32,9 @@ class ModelError(LesionEdgeError, ValueError):
 class RuntimeMissingError(LesionEdgeError, ImportError):
     """No TFLite runtime that works is installed."""
 
+    fix: str | None = None
+    """The command that helps most likely; the message has it, too."""
+
 
 class PredictionError(LesionEdgeError, ArithmeticError):
     """The model gave something that is no probability."""

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeAlias
 from .files import printable
 from .libraries import is_known, pip
 from .output import write_line
+from .rights import grant, sudo
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -101,12 +102,9 @@ def check_model(
     if "error" in result:
         return Finding("model", "warning", f"not checked, see the others: {result['error']}")
     if "model_error" in result:
-        return Finding(
-            "model",
-            "failed",
-            result["model_error"],
-            "copy the file again, or make it anew on a PC: python -m convert --out out",
-        )
+        # An error of ours says what is wrong with what, and behind a semicolon what to do.
+        problem, _, way_out = result["model_error"].partition("; ")
+        return Finding("model", "failed", problem, way_out or "copy the file again")
     return Finding("model", "ok", result["about"])
 
 
@@ -141,7 +139,7 @@ def check_folder(folder: str | os.PathLike[str], min_free_bytes: int = 0) -> Fin
             "folder",
             "failed",
             f"{text}, fewer than the {_size(min_free_bytes)} wanted: delete what is large",
-            f"sudo du -xh --max-depth=2 {shlex.quote(path)} | sort -h | tail",
+            sudo(f"du -xh --max-depth=2 {shlex.quote(path)} | sort -h | tail"),
         )
     return Finding("folder", "ok", f"{text}, can be written")
 
@@ -224,7 +222,6 @@ def _try_writing(folder: str) -> None:
 
 
 def _folder_failed(path: str, error: OSError) -> Finding:
-    quoted = shlex.quote(path)
     there = path
     while not os.path.lexists(there):  # df and findmnt know nothing of what isn't there
         there = os.path.dirname(there)
@@ -232,11 +229,20 @@ def _folder_failed(path: str, error: OSError) -> Finding:
     if error.errno in _FULL:
         fix = f"df -h {shlex.quote(there)}"
     elif error.errno == errno.EROFS:
-        fix = f'sudo mount -o remount,rw "$(findmnt -no TARGET -T {shlex.quote(there)})"'
+        fix = sudo(f'mount -o remount,rw "$(findmnt -no TARGET -T {shlex.quote(there)})"')
     elif error.errno in (errno.EACCES, errno.EPERM):
-        fix = f'sudo mkdir -p {quoted} && sudo chown "$USER" {quoted}'
+        fix = _permit(path, there) or fix
     reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
     return Finding("folder", "failed", f"{path}: can't be written: {reason}", fix)
+
+
+def _permit(path: str, there: str) -> str | None:
+    """Return how this user may write to a folder; ``there`` is as much of it as exists."""
+    command = grant(there)
+    if command is None or there == path or command.startswith("chmod"):
+        return command
+    quoted = shlex.quote(path)  # the folder above stays whose it is
+    return f'{sudo("mkdir")} -p -- {quoted} && {sudo("chown")} "$USER" -- {quoted}'
 
 
 def _size(count: int) -> str:

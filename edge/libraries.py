@@ -15,6 +15,8 @@ import sysconfig
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from .rights import sudo
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -32,6 +34,25 @@ _PACKAGES = {
     "libglib-2.0.so.0": "libglib2.0-0",
     "libgobject-2.0.so.0": "libglib2.0-0",
     "libgthread-2.0.so.0": "libglib2.0-0",
+    "libgio-2.0.so.0": "libglib2.0-0",
+    "libgmodule-2.0.so.0": "libglib2.0-0",
+    "libgdk-3.so.0": "libgtk-3-0",
+    "libatk-1.0.so.0": "libatk1.0-0",
+    "libgdk_pixbuf-2.0.so.0": "libgdk-pixbuf-2.0-0",
+    "libQt5Core.so.5": "libqt5core5a",
+    "libgstreamer-1.0.so.0": "libgstreamer1.0-0",
+    "libgstbase-1.0.so.0": "libgstreamer1.0-0",
+    "libgstapp-1.0.so.0": "libgstreamer-plugins-base1.0-0",
+    "libgstriff-1.0.so.0": "libgstreamer-plugins-base1.0-0",
+    "libgstvideo-1.0.so.0": "libgstreamer-plugins-base1.0-0",
+    "libgstpbutils-1.0.so.0": "libgstreamer-plugins-base1.0-0",
+    "libv4l1.so.0": "libv4l-0",
+    "libv4l2.so.0": "libv4l-0",
+    "libGLdispatch.so.0": "libglvnd0",
+    "libIex-3_1.so.30": "libopenexr-3-1-30",
+    "libIlmThread-3_1.so.30": "libopenexr-3-1-30",
+    "libssl.so.3": "libssl3",
+    "libcrypto.so.3": "libssl3",
     "libhdf5_serial.so.103": "libhdf5-103-1",
     "libz.so.1": "zlib1g",
     "libbz2.so.1.0": "libbz2-1.0",
@@ -79,7 +100,7 @@ def explain(error: str, wheel: str) -> tuple[str, str]:  # noqa: PLR0911 - one f
     if match := _MISSING_LIBRARY.search(error):
         if match[1] in _GONE or shutil.which("apt-get") is None:
             return match[0], again
-        return match[0], f"sudo apt install {apt_package(match[1])}"
+        return match[0], sudo(f"apt install {apt_package(match[1])}")
     if match := _OLD_SYSTEM.search(error):
         mine = " ".join(platform.libc_ver()).strip() or "an older one"
         reason = f"made for a system with {match[1]} {match[2]} or newer, this one has {mine}"
@@ -89,7 +110,7 @@ def explain(error: str, wheel: str) -> tuple[str, str]:  # noqa: PLR0911 - one f
     if match := _NO_EXECUTION.search(error):
         quoted = shlex.quote(match[1])
         reason = f"{match[1]}: no code may be run from this disk (noexec), or memory is short"
-        return reason, f'sudo mount -o remount,exec "$(findmnt -no TARGET -T {quoted})"'
+        return reason, sudo(f'mount -o remount,exec "$(findmnt -no TARGET -T {quoted})"')
     lines = error.strip().splitlines() or ["no reason given"]
     return lines[-1].strip(), again
 
@@ -115,13 +136,13 @@ def pip(command: str) -> str:
         os.path.join(sysconfig.get_path("stdlib"), "EXTERNALLY-MANAGED")  # PEP 668
     ):
         return (
-            f"sudo apt install python3-venv && {python} -m venv --system-site-packages"
+            f"{sudo('apt install python3-venv')} && {python} -m venv --system-site-packages"
             f" ~/lesion-edge && ~/lesion-edge/bin/python -m {command}"
             " && ~/lesion-edge/bin/python -m edge.doctor"
         )
-    sudo = "" if os.access(sysconfig.get_path("purelib"), os.W_OK) else "sudo "
-    first = "" if find_spec("pip") else f"{sudo}{python} -m ensurepip && "
-    return f"{first}{sudo}{python} -m {command}"
+    run = str if os.access(sysconfig.get_path("purelib"), os.W_OK) else sudo
+    first = "" if find_spec("pip") else f"{run(f'{python} -m ensurepip')} && "
+    return f"{first}{run(f'{python} -m {command}')}"
 
 
 def tell(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:

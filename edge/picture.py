@@ -86,7 +86,9 @@ def read_bytes(source: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) ->
                 data = read_bounded(stream, max_bytes)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        message = f"{name}: can't be read: {reason}"
+        from .rights import advice  # where a file can be read, none is needed
+
+        message = f"{name}: can't be read: {reason}{advice(source, error)}"
         raise PictureError(message) from error
     if data is None:
         message = f"{name}: larger than the limit of {max_bytes} bytes"

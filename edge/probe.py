@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 
-from .libraries import explain, is_known, pip
+from .libraries import explain
 
 
 def runtime() -> None:
@@ -23,14 +23,12 @@ def runtime() -> None:
         _print(error=f"not tried, since numpy or OpenCV can't be imported ({reason})", fix=fix)
         return
     from .errors import LesionEdgeError, RuntimeMissingError
-    from .runtime import Classifier, install_command, load_interpreter_class
+    from .runtime import Classifier, load_interpreter_class
 
     try:
         package = load_interpreter_class().__module__.split(".")[0]
     except RuntimeMissingError as error:
-        line = _line(error)
-        fix = explain(line, "ai-edge-litert")[1] if is_known(line) else pip(install_command())
-        _print(error=line, fix=fix)
+        _print(error=_line(error), fix=error.fix)
         return
     try:
         number = version(package.replace("_", "-"))

@@ -186,7 +186,11 @@ def _read(path: str | os.PathLike[str], max_bytes: int, what: str) -> bytes:
         reason = getattr(error, "strerror", None) or error or "not enough memory is free"
         kind = identify_folder(path) if what == "the model" else None
         problem = "not a model file" if kind else f"{what} can't be read: {reason}"
-        raise ModelError(f"{printable(path)}: {describe(kind, problem)}") from error
+        from .rights import advice
+
+        way_out = advice(path, error)
+        text = f"{problem}{way_out}" if way_out else describe(kind, problem)
+        raise ModelError(f"{printable(path)}: {text}") from error
     if data is None:
         raise ModelError(
             f"{printable(path)}: larger than the limit of {max_bytes} bytes for {what}"
@@ -204,34 +208,43 @@ def load_interpreter_class() -> Any:
             says what to install.
 
     """
-    problems = []
+    problems, fixes = [], []
     for package in _RUNTIMES:
         try:
             module = importlib.import_module(f"{package}.interpreter")
-        except ImportError as error:
-            if getattr(error, "name", None) not in (package, f"{package}.interpreter"):
+            interpreter_class = module.Interpreter
+        except Exception as error:  # noqa: BLE001 - a broken package may raise anything
+            missing = (package, f"{package}.interpreter")
+            if not isinstance(error, ModuleNotFoundError) or error.name not in missing:
                 from .libraries import explain  # where it loads, nothing has to be explained
 
                 reason, fix = explain(str(error), package.replace("_", "-"))
                 problems.append(f"{package} is installed but can't be loaded ({reason}): {fix}")
+                fixes.append(fix)
             continue
         if package == "tflite_runtime" and int(np.__version__.split(".")[0]) > 1:
             # It would fail at the first Interpreter, with an error that doesn't say so.
-            problems.append(
-                f"tflite-runtime needs numpy 1, this is numpy {np.__version__}: "
-                "pip install 'numpy<2' 'opencv-python-headless<4.12'"
-            )
+            from .libraries import pip
+
+            fix = pip("pip install 'numpy<2' 'opencv-python-headless<4.12'")
+            problems.append(f"tflite-runtime needs numpy 1, this is numpy {np.__version__}: {fix}")
             continue
-        return module.Interpreter
-    problems.append(install_command())
-    raise RuntimeMissingError("no TFLite runtime works here: " + "; or ".join(problems))
+        return interpreter_class
+    command = install_command()
+    missing_error = RuntimeMissingError(
+        f"no TFLite runtime works here: {'; or '.join([*problems, command])}"
+    )
+    missing_error.fix = (fixes or [command])[0]
+    raise missing_error
 
 
 def install_command() -> str:
     """Return the pip command that installs a runtime for this Python: 32-bit has only the old."""
+    from .libraries import pip  # no good run needs it
+
     if sys.maxsize > 2**32:
-        return "pip install ai-edge-litert"
-    return "pip install tflite-runtime==2.14.0 'numpy<2' 'opencv-python-headless<4.12'"
+        return pip("pip install ai-edge-litert")
+    return pip("pip install tflite-runtime==2.14.0 'numpy<2' 'opencv-python-headless<4.12'")
 
 
 def _make_interpreter(flatbuffer: bytes, threads: int, name: str) -> Any:

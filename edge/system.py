@@ -15,6 +15,7 @@ from typing import Any
 from . import board, video
 from .findings import Finding, run_probe
 from .libraries import explain, pip
+from .rights import sudo
 
 _PYTHONS = ((3, 10), (3, 14))
 _OPENCV = (
@@ -100,16 +101,14 @@ def check_picamera2(*, needed: bool = False) -> Finding | None:
 
 def _picamera2_command() -> str:
     """Return how to get picamera2, which apt alone has, also into a virtual environment."""
-    command = "sudo apt install python3-picamera2"
+    command = sudo("apt install python3-picamera2")
     settings = board.read(sys.prefix, "pyvenv.cfg")
     if settings is None or "include-system-site-packages = true" in settings:
         return command
-    sudo = "" if os.access(sys.prefix, os.W_OK) else "sudo "
     python = os.path.join(sys.base_prefix, "bin", "python{}.{}".format(*sys.version_info))
-    return (
-        f"{command} && {sudo}{shlex.quote(python)} -m venv --system-site-packages --without-pip"
-        f" {shlex.quote(sys.prefix)}"
-    )
+    again = f"{shlex.quote(python)} -m venv --system-site-packages --without-pip"
+    run = str if os.access(sys.prefix, os.W_OK) else sudo
+    return f"{command} && {run(f'{again} {shlex.quote(sys.prefix)}')}"
 
 
 def check_cameras(root: str = "/") -> list[Finding]:
@@ -127,7 +126,7 @@ def check_cameras(root: str = "/") -> list[Finding]:
     for camera in cameras:
         path = os.path.join(root, camera.device[1:])
         if not os.access(path, os.R_OK | os.W_OK):
-            command = f"sudo usermod -aG {shlex.quote(_group(path))} {shlex.quote(_user())}"
+            command = sudo(f"usermod -aG {shlex.quote(_group(path))} {shlex.quote(_user())}")
             text = f"no permission for {camera.device}"
             return [Finding("camera", "failed", text, f"{command}  # then log in again")]
     return [Finding("camera", "ok", _source(camera)) for camera in cameras]
@@ -171,12 +170,12 @@ def check_board(root: str = "/") -> list[Finding]:
         # Some drivers have no more than powersave and performance, and mean something else by it.
         offered = (board.governors(root) or "ondemand").split()
         better = next((each for each in ("ondemand", "schedutil") if each in offered), None)
+        tee = sudo("tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor")
         slow = governor == "powersave" and better is not None
         found.append(
             Finding(
                 "governor", "warning" if slow else "ok", governor,
-                f"echo {better} | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
-                if slow else None,
+                f"echo {better} | {tee}" if slow else None,
             )
         )  # fmt: skip
     return found
@@ -195,7 +194,7 @@ def check_clock(root: str = "/") -> Finding | None:
         return Finding("clock", "ok", "synchronised")
     return Finding(
         "clock", "warning", "not synchronised since boot: times of results may be wrong",
-        "sudo timedatectl set-ntp true",
+        sudo("timedatectl set-ntp true"),
     )  # fmt: skip
 
 

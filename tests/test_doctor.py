@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -15,14 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edge import findings, libraries, system
+from edge import ModelError, PictureError, findings, libraries, rights, system
 from edge.modelfile import unpack
+from edge.picture import read_bytes
+from edge.runtime import load_model_file
 
 from .conftest import run_module
 from .pictures import MODELS, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_SUDO = "" if os.geteuid() == 0 else "sudo "
 
 
 def _doctor(*arguments: str | Path, path: Path | None = None) -> tuple[int, dict[str, Any]]:
@@ -155,7 +160,12 @@ def test_a_damaged_model(tmp_path: Path) -> None:
     assert status == 1
     finding = _find(document, "model")
     assert "damaged, or not the model of this contract" in finding["message"]
-    assert "python -m convert" in finding["fix"]
+    assert finding["fix"] == "copy it again"
+    # The way out is the error's own, whatever is wrong.
+    damaged.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    status, document = _doctor("--model", damaged)
+    assert "git lfs pull" in _find(document, "model")["fix"]
+    assert "git lfs pull" in _find(document, "picture")["fix"]
 
 
 def test_a_folder_that_cant_be_written_is_a_warning(tmp_path: Path) -> None:
@@ -277,7 +287,7 @@ def test_a_model_without_a_contract_is_checked_with_the_one_beside_it(tmp_path: 
     assert (status, document["ok"]) == (0, True)
     status, document = _doctor("--model", plain)
     assert status == 1
-    assert "--contract" in _find(document, "model")["message"]
+    assert "--contract" in _find(document, "model")["fix"]
     assert run_module("edge.doctor", "--contract", beside).returncode == 2
 
 
@@ -304,7 +314,7 @@ def test_fault_68_a_csi_camera_without_picamera2_is_told_how_to_get_it() -> None
     assert finding is not None
     assert finding.level == "warning"
     assert finding.fix is not None
-    assert finding.fix.startswith("sudo apt install python3-picamera2 && ")
+    assert finding.fix.startswith(_SUDO + "apt install python3-picamera2 && ")
     assert finding.fix.endswith(f" -m venv --system-site-packages --without-pip {sys.prefix}")
 
 
@@ -322,7 +332,7 @@ def test_fault_68_the_command_lets_a_virtual_environment_see_the_systems_package
         result = subprocess.run(
             [python, "-c", code], env=environment, capture_output=True, text=True, check=True
         )
-        command = result.stdout.strip().removeprefix("sudo apt install python3-picamera2")
+        command = result.stdout.strip().removeprefix(_SUDO + "apt install python3-picamera2")
         assert bool(command) is expected
         subprocess.run(["sh", "-c", f"true {command}"], check=True)  # noqa: S607
     assert "include-system-site-packages = true" in (folder / "pyvenv.cfg").read_text()
@@ -351,15 +361,19 @@ _AGAIN = "-m pip install --force-reinstall --no-cache-dir opencv-python-headless
 _LIBC = "/lib/aarch64-linux-gnu/libc.so.6"
 _GOMP = "/lib/aarch64-linux-gnu/libgomp.so.1"
 _BROKEN = [
-    ("numpy", f"libopenblas.so.0: {_NO_FILE}", "sudo apt install libopenblas0"),
-    ("cv2", f"libGL.so.1: {_NO_FILE}", "sudo apt install libgl1"),
-    ("cv2", f"libgthread-2.0.so.0: {_NO_FILE}", "sudo apt install libglib2.0-0"),
-    ("numpy", f"libcblas.so.3: {_NO_FILE}", "sudo apt install libatlas3-base"),
-    ("cv2", f"libopenjp2.so.7: {_NO_FILE}", "sudo apt install libopenjp2-7"),
+    ("numpy", f"libopenblas.so.0: {_NO_FILE}", _SUDO + "apt install libopenblas0"),
+    ("cv2", f"libGL.so.1: {_NO_FILE}", _SUDO + "apt install libgl1"),
+    ("cv2", f"libgthread-2.0.so.0: {_NO_FILE}", _SUDO + "apt install libglib2.0-0"),
+    ("numpy", f"libcblas.so.3: {_NO_FILE}", _SUDO + "apt install libatlas3-base"),
+    ("cv2", f"libopenjp2.so.7: {_NO_FILE}", _SUDO + "apt install libopenjp2-7"),
     ("cv2", f"libjasper.so.1: {_NO_FILE}", _AGAIN),
     ("cv2", f"{_LIBC}: version `GLIBC_2.35' not found (required by /x.so)", _AGAIN),
     ("cv2", f"{_GOMP}: cannot allocate memory in static TLS block", f"export LD_PRELOAD={_GOMP}"),
-    ("numpy", "/us b/x.so: failed to map segment from shared object", "sudo mount -o remount,exec"),
+    (
+        "numpy",
+        "/us b/x.so: failed to map segment from shared object",
+        _SUDO + "mount -o remount,exec",
+    ),
 ]
 
 
@@ -367,7 +381,7 @@ _BROKEN = [
 def test_fault_69_a_library_that_is_missing_is_one_line_with_what_helps(
     tmp_path: Path, package: str, said: str, fix: str
 ) -> None:
-    if fix.startswith("sudo apt") and shutil.which("apt-get") is None:
+    if "apt install" in fix and shutil.which("apt-get") is None:
         pytest.skip("no Debian")
     text = f"\n\nIMPORTANT: PLEASE READ THIS!\n\nOriginal error was: {said}\n"
     folder = _package(tmp_path, package, f"raise ImportError({text!r})")
@@ -414,7 +428,72 @@ def test_fault_69_a_runtime_whose_library_is_missing_says_which(tmp_path: Path) 
     assert result.returncode == 1
     assert result.stderr.count("\n") == 1
     for text in (result.stderr, _find(_doctor(path=folder)[1], "runtime")["fix"]):
-        assert "sudo apt install libatomic1" in text or shutil.which("apt-get") is None
+        assert f"{_SUDO}apt install libatomic1" in text or shutil.which("apt-get") is None
+
+
+@pytest.mark.parametrize(
+    ("broken", "fix"),
+    [
+        ("raise ImportError('numpy.core.multiarray failed to import')", "--force-reinstall"),
+        ("raise SystemError('initialization failed')", "--force-reinstall"),
+        ("raise ImportError('x.so: undefined symbol: _ZN4absl')", "--force-reinstall"),
+        ("from ai_edge_litert import gone", "--force-reinstall"),
+        ("import flatbuffers_gone", "pip install flatbuffers_gone"),
+        ("", "--force-reinstall"),  # no Interpreter in it
+    ],
+)
+def test_fault_69_a_broken_runtime_is_one_line_with_what_helps(
+    tmp_path: Path, broken: str, fix: str
+) -> None:
+    folder = _package(tmp_path, "ai_edge_litert", "")
+    (folder / "ai_edge_litert" / "interpreter.py").write_text(broken)
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    result = run_module("edge.run", "pictures/samples", env=environment)
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1
+    assert "ai_edge_litert is installed but can't be loaded" in result.stderr
+    for text in (result.stderr, _find(_doctor(path=folder)[1], "runtime")["fix"]):
+        assert fix in text
+        assert f"{sys.executable} -m pip" in text
+
+
+def test_fault_68_root_is_told_no_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
+    for user, expected in ((0, "apt install x"), (1000, "sudo apt install x")):
+        monkeypatch.setattr(os, "geteuid", lambda user=user: user)
+        assert rights.sudo("apt install x") == expected
+
+
+def test_fault_68_a_right_that_is_missing_is_given_by_whom_it_belongs_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = tmp_path / "-it's mine.jpg"
+    mine.write_bytes(b"")
+    me, quoted = os.geteuid(), shlex.quote(str(mine))
+    assert rights.grant(mine) == f"chmod u+rwX -- {quoted}"
+    assert rights.grant(mine / "below") == f"chmod u+rwX -- {quoted}"
+    monkeypatch.setattr(os, "geteuid", lambda: me + 1)
+    assert rights.grant(mine) == (
+        f'sudo chown -R "$USER" -- {quoted} && chmod -R u+rwX -- {quoted}'
+    )
+    for systems in ("/", "/sys/kernel", "/proc/1/mem", "/dev/mem", "/not there"):
+        assert rights.grant(systems) is None
+
+
+def test_fault_68_a_picture_and_a_model_that_are_refused_are_given_a_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"")
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "open", refuse)
+    said = f"can't be read: Permission denied; if it is yours: chmod u+rwX -- {path}"
+    with pytest.raises(PictureError, match=re.escape(said)):
+        read_bytes(path)
+    with pytest.raises(ModelError, match=re.escape(said)):
+        load_model_file(path)
 
 
 @pytest.mark.parametrize(
@@ -427,6 +506,12 @@ def test_fault_69_a_runtime_whose_library_is_missing_says_which(tmp_path: Path) 
         ("libImath-3_1.so.29", "libimath-3-1-29"), ("libz.so.1", "zlib1g"),
         ("libatlas.so.3", "libatlas3-base"), ("libwebpdemux.so.2", "libwebpdemux2"),
         ("liblapack.so.3", "liblapack3"), ("libglib-2.0.so.0", "libglib2.0-0"),
+        ("libgio-2.0.so.0", "libglib2.0-0"), ("libgtk-3.so.0", "libgtk-3-0"),
+        ("libQt5Core.so.5", "libqt5core5a"), ("libQt5Gui.so.5", "libqt5gui5"),
+        ("libgstreamer-1.0.so.0", "libgstreamer1.0-0"), ("libv4l2.so.0", "libv4l-0"),
+        ("libgstapp-1.0.so.0", "libgstreamer-plugins-base1.0-0"), ("libssl.so.3", "libssl3"),
+        ("libatk-1.0.so.0", "libatk1.0-0"), ("libGLdispatch.so.0", "libglvnd0"),
+        ("libOpenEXR-3_1.so.30", "libopenexr-3-1-30"), ("libIex-3_1.so.30", "libopenexr-3-1-30"),
     ],
 )  # fmt: skip
 def test_fault_69_a_library_has_its_package_in_debian(library: str, package: str) -> None:
