@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from .errors import OutputError
 from .files import replacing
+from .naming import make_folder
 from .picture import printable
 
 if TYPE_CHECKING:
@@ -64,13 +65,12 @@ def growing_file(path: str, *endings: str) -> Iterator[GrowingFile]:
         raise OutputError(f"{name}: choose a name that ends in {' or '.join(endings)}")
     if os.path.lexists(path) and not os.path.isfile(path):  # a folder, a device, a broken link
         raise OutputError(f"{name}: exists and is not an ordinary file; choose another name")
-    folder = os.path.dirname(os.path.abspath(path))
     try:
-        os.makedirs(folder, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"{printable(folder)}: can't be made a folder: {error.strerror}"
-        ) from error
+        folder = os.path.dirname(os.path.abspath(path))
+    except FileNotFoundError as error:
+        message = "the folder that the shell is in was deleted; go to another one with: cd"
+        raise OutputError(f"{name}: can't be written: {message}") from error
+    make_folder(folder)
     early: BaseException | None = None
     try:
         with replacing(path) as stream:

@@ -8,16 +8,23 @@ from __future__ import annotations
 
 import os
 import re
+from typing import Literal
 
 from .signatures import (
     BRANDS,
+    CHECKPOINT,
+    CORE_ML,
     HEIC,
+    KERAS_INDEX,
     MAGIC,
     NUMPY,
     OFFICE,
     PATTERNS,
     PYTORCH,
+    RAW,
     SAVED_MODEL,
+    SAVED_MODEL_ZIP,
+    TF_JS,
     VIDEO,
     Kind,
     archive,
@@ -25,10 +32,22 @@ from .signatures import (
     keras,
 )
 
+_BLANK = 512
+_NEW_SUBFILE_TYPE, _MAKE, _DNG_VERSION = 254, 271, 50706
+
 
 def identify(data: bytes) -> Kind | None:
     """Return what kind of file ``data`` is the whole content of, or None if that isn't certain."""
-    finders = (_by_emptiness, _by_magic, _by_pattern, _by_brand, _by_member, _by_frame, _by_text)
+    finders = (
+        _by_emptiness,
+        _by_tags,
+        _by_magic,
+        _by_pattern,
+        _by_brand,
+        _by_member,
+        _by_frame,
+        _by_text,
+    )
     return next((kind for find in finders if (kind := find(data))), None)
 
 
@@ -45,20 +64,43 @@ def identify_folder(path: str | os.PathLike[str]) -> Kind | None:
             return Kind("a folder", f"give the model file in it: FILE/{name}")
         if name == "model.weights.h5":
             return Kind(
-                "an unpacked Keras file (.keras)",
+                "an unpacked .keras archive",
                 "pack its files themselves: (cd FILE && zip ../model.keras *.json *.h5); "
                 "python -m convert --weights FILE/../model.keras",
             )
+    if "coremldata.bin" in names or {"Manifest.json", "Data"} <= set(names):
+        return CORE_ML
+    if "model.json" in names and any(name.endswith(".bin") for name in names):
+        return TF_JS
+    # Of TensorFlow, and of Orbax.
+    if any(re.search(r"\.data-\d{5}-of-\d{5}$|^manifest\.ocdbt$", name) for name in names):
+        return CHECKPOINT
     return None
 
 
 def _by_emptiness(data: bytes) -> Kind | None:
     if not data:
         return Kind("an empty file", "copy it again, or fetch it again")
-    if data.count(data[:1]) < max(len(data), 16):
+    way_out = "it was recovered, or never written whole: copy it again from its source"
+    if data.count(data[:1]) >= max(len(data), 16):
+        return Kind("a blank file (zeros or one other byte throughout)", way_out)
+    if data[:_BLANK] in (bytes(_BLANK), b"\xff" * _BLANK):
+        return Kind("a file whose beginning is blank (zeros or one other byte)", way_out)
+    return None
+
+
+def _by_tags(data: bytes) -> Kind | None:
+    """Tell a raw picture from a TIFF by its first directory (TIFF 6.0, section 2)."""
+    order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
+    if data[:4] not in (b"II*\0", b"MM\0*"):
         return None
-    way_out = "it was recovered, or never written to its end: copy it again from its source"
-    return Kind("a blank file (zeros or one other byte throughout)", way_out)
+    start = int.from_bytes(data[4:8], order)
+    end = start + 2 + 12 * int.from_bytes(data[start : start + 2], order)
+    entries = [data[at : at + 12] for at in range(start + 2, min(end, len(data)), 12)]
+    values = {int.from_bytes(entry[:2], order): entry[8:12] for entry in entries}
+    # The raw formats of Nikon, Sony and others: a preview comes first, by a camera's maker.
+    preview = int.from_bytes(values.get(_NEW_SUBFILE_TYPE, b""), order) == 1
+    return RAW if _DNG_VERSION in values or (preview and _MAKE in values) else None
 
 
 def _by_magic(data: bytes) -> Kind | None:
@@ -87,6 +129,7 @@ def _by_member(data: bytes) -> Kind | None:
     names = data[:4096] + data[-65536:]
     for mark, kind in (
         (rb"model\.weights\.h5", keras("a Keras file (.keras)")),
+        (rb"saved_model\.pb", SAVED_MODEL_ZIP),
         (rb"/data\.pkl", PYTORCH),
         (rb"\[Content_Types\]\.xml|mimetypeapplication/vnd\.oasis", OFFICE),
         (rb"PK\x03\x04.{26}[\w./-]+\.npy", NUMPY),
@@ -113,13 +156,21 @@ def _by_text(data: bytes) -> Kind | None:
     # A character may be cut where the head ends.
     text = head.decode(encoding, "ignore")
     lost = len(head) - len(text.encode(encoding))
-    if lost > 3 or not all(character.isprintable() or character.isspace() for character in text):
+    if lost > min(3, len(text) // 4) or not all(
+        character.isprintable() or character.isspace() for character in text
+    ):
         return None
     if re.match(r'\s*(\{\s*["}]|\[\s*["{\[\]\d-])', text):
+        if re.search(r'"(modelTopology|weightsManifest)"|"format": ?"(layers|graph)-model"', text):
+            return TF_JS
+        if '"weight_map"' in text and ".weights.h5" in text:
+            return KERAS_INDEX
         way_out = "a contract goes with --contract; it may also be the answer of a failed download"
         return Kind("a JSON file", f"read it (head FILE): {way_out}")
     lines = text.splitlines()[:2]
-    if len(lines) == 2 and any(lines[0].count(mark) == lines[1].count(mark) > 0 for mark in ",;\t"):
+    # Behind a mark of a sentence stands a space.
+    marks = [mark for mark in ",;\t" if not any(f"{mark} " in line for line in lines)]
+    if len(lines) == 2 and any(lines[0].count(mark) == lines[1].count(mark) > 0 for mark in marks):
         return Kind("a table (CSV)", "give the picture or the model itself")
     way_out = "read it (head FILE): where it is the message of a failed download, fetch it again"
     return Kind("a text file", way_out)

@@ -86,5 +86,8 @@ def make_folder(folder: str) -> None:
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
-        message = f"{printable(folder)}: can't be made a folder: {error.strerror}"
+        from .rights import advice  # where it can be made, none is needed
+
+        way_out = advice(folder, error)
+        message = f"{printable(folder)}: can't be made a folder: {error.strerror}{way_out}"
         raise OutputError(message) from error

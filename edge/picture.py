@@ -187,6 +187,10 @@ def within_memory(name: str) -> Iterator[None]:
 
 def _refuse(data: bytes, name: str) -> PictureError:
     """Return the error for what doesn't begin as a JPEG or PNG does."""
+    if data and any(start.startswith(data) for start in (JPEG_START, PNG_SIGNATURE)):
+        return PictureError(
+            f"{name}: damaged or cut short: it ends after {len(data)} bytes; copy it again"
+        )
     from .kinds import identify  # read only where a file is refused
 
     kind = identify(data)

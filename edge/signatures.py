@@ -44,7 +44,7 @@ HEIC = Kind(
     "save it as JPEG, as with: heif-convert FILE OUT.jpg; on an iPhone choose Settings, Camera, "
     "Formats, Most Compatible",
 )
-_RAW = Kind(
+RAW = Kind(
     "a camera's raw picture",
     "give the JPEG that the camera saved beside it, or develop it: darktable-cli FILE OUT.jpg",
 )
@@ -60,20 +60,32 @@ SAVED_MODEL = Kind(
     "load it in the program that made it, save that as .keras or .h5, and give it to: "
     "python -m convert --weights FILE",
 )
+SAVED_MODEL_ZIP = Kind(
+    "a zip of a TensorFlow SavedModel",
+    f"unpack it (unzip FILE); then {SAVED_MODEL.way_out}",
+)
+CHECKPOINT = Kind("a folder with a checkpoint", SAVED_MODEL.way_out)
+CORE_ML = foreign("a Core ML model")
+TF_JS = foreign("a TensorFlow.js model")
+KERAS_INDEX = Kind("the index of Keras weights in several files", SAVED_MODEL.way_out)
 
 MAGIC: tuple[tuple[int, tuple[bytes, ...], Kind], ...] = (
     (0, (b"\xff\xd8\xff",), Kind("a JPEG picture", _TAKEN)),
     (0, (b"\x89PNG\r\n\x1a\n",), Kind("a PNG picture", _TAKEN)),
     (
         0,  # PNG 5.2: its signature tells whether line ends were changed.
-        (b"\x89PNG", b"\xef\xbf\xbdPNG", b"\xef\xbf\xbd" * 3),
+        (
+            *(b"\x89PNG", b"\xef\xbf\xbdPNG", b"\xef\xbf\xbd" * 3),
+            # From Latin-1, or Windows-1252, to UTF-8.
+            *(b"\xc3\xbf\xc3\x98\xc3\xbf", b"\xc2\x89PNG", b"\xe2\x80\xb0PNG"),
+        ),
         Kind("a picture that was copied as text", "copy the original again, in binary mode"),
     ),
     (0, (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"), _JPEG_2000),
     (0, (b"\0\0\0\x0cJXL \r\n\x87\n", b"\xff\x0a"), picture("a JPEG XL", "djxl FILE OUT.png")),
     (128, (b"DICM",), _DICOM),
-    (8, (b"CR\2\0",), _RAW),
-    (0, (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"IIU\0", b"FOVb"), _RAW),
+    (8, (b"CR\2\0",), RAW),
+    (0, (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"IIU\0", b"FOVb"), RAW),
     (0, (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), picture("a TIFF", "convert 'FILE[0]' OUT.png")),
     (0, (b"II\xbc\1",), Kind("a JPEG XR picture", _BY_ITS_PROGRAM)),
     (0, (b"GIF87a", b"GIF89a"), picture("a GIF", "convert 'FILE[0]' OUT.png")),
@@ -83,9 +95,9 @@ MAGIC: tuple[tuple[int, tuple[bytes, ...], Kind], ...] = (
     (0, (b"v/1\1",), picture("an OpenEXR", "convert FILE OUT.png")),
     (0, (b"#?RADIANCE", b"#?RGBE"), picture("a Radiance HDR", "convert FILE OUT.png")),
     (0, (b"%PDF-",), Kind("a PDF document", "take its pictures out: pdfimages -png FILE OUT")),
-    (0, (b"\x1f\x8b\x08",), archive("a gzip archive", "gunzip FILE, or: tar -xzf FILE")),
-    (0, (b"\xfd7zXZ\0",), archive("an xz archive", "unxz FILE, or: tar -xJf FILE")),
-    (0, (b"\x28\xb5\x2f\xfd",), archive("a Zstandard archive", "unzstd FILE")),
+    (0, (b"\x1f\x8b\x08",), archive("a gzip archive", "gzip -dc < FILE > OUT, or: tar -xzf FILE")),
+    (0, (b"\xfd7zXZ\0",), archive("an xz archive", "xz -dc < FILE > OUT, or: tar -xJf FILE")),
+    (0, (b"\x28\xb5\x2f\xfd",), archive("a Zstandard archive", "zstd -dc < FILE > OUT")),
     (0, (b"7z\xbc\xaf\x27\x1c",), archive("a 7z archive", "7z x FILE")),
     (0, (b"Rar!\x1a\7",), archive("a RAR archive", "unrar x FILE")),
     (257, (b"ustar",), archive("a tar archive", "tar -xf FILE")),
@@ -142,7 +154,7 @@ PATTERNS = tuple(
             picture("an ICO", "convert 'FILE[0]' OUT.png"),
         ),
         (rb"P[1-7Ff]\s+[\d#W]", picture("a PNM or PFM", "convert FILE OUT.png")),
-        (rb"BZh[1-9](1AY&SY|\x17rE8P\x90)", archive("a bzip2 archive", "bunzip2 FILE")),
+        (rb"BZh[1-9](1AY&SY|\x17rE8P\x90)", archive("a bzip2 archive", "bzip2 -dc < FILE > OUT")),
         # DICOM PS3.5, 7.1: without its preamble, group 0002 or 0008 comes first.
         (rb"[\x02\x08]\x00.\x00(UL\x04\x00|CS|UI|DA|LO)", _DICOM),
         (rb"\x08\x00\x05\x00.\x00{3}ISO", _DICOM),
@@ -161,6 +173,13 @@ PATTERNS = tuple(
             rb"(\xef\xbb\xbf)?\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)?<(svg|!DOCTYPE svg)",
             picture("an SVG", "rsvg-convert FILE -o OUT.png"),
         ),
+        # Model.proto of coremltools: the version, then the description and in it an input.
+        (
+            rb"\x08[\x02-\x0c]\x12[\x80-\xff]{0,3}[\x00-\x7f]\n[\x80-\xff]{0,2}[\x00-\x7f]\n",
+            CORE_ML,
+        ),
+        (rb"\s*(<\?xml[^>]*>\s*)?<net\s[^>]*version=", foreign("an OpenVINO model (.xml)")),
+        (rb"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)?<PMML\b", foreign("a PMML model")),
         (
             rb"(\xef\xbb\xbf)?\s*<(?i:!doctype|html|head|body|meta|script|title|!--|\?xml)",
             Kind(
@@ -171,7 +190,10 @@ PATTERNS = tuple(
         ),
         (
             rb"data:image/[\w+-]*;base64,|/9j/[\w+/]{20}|iVBORw0KGgo",
-            Kind("a picture in base64 text", "decode it: base64 -d FILE > OUT.jpg"),
+            Kind(
+                "a picture in base64 text",
+                "decode it: sed 's/^data:[^,]*,//' FILE | base64 -di > OUT.jpg",
+            ),
         ),
     )
 )
@@ -180,5 +202,5 @@ PATTERNS = tuple(
 BRANDS = {
     **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm"), HEIC),
     **dict.fromkeys((b"avif", b"avis"), picture("an AVIF", "avifdec FILE OUT.png")),
-    b"crx ": _RAW,
+    b"crx ": RAW,
 }

@@ -111,6 +111,18 @@ def test_fault_41_a_full_disk_leaves_the_old_file_and_no_half_one(tmp_path: Path
         assert path.read_text() == "old"
 
 
+def test_a_folder_of_the_shell_that_was_deleted_is_said_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(OutputError, match="the folder that the shell is in was deleted") as raised:
+        growing_file("out.csv", ".csv").__enter__()
+    assert str(raised.value).startswith("out.csv: can't be written: ")
+
+
 def test_what_is_no_place_for_it_is_refused_before_the_first_picture(tmp_path: Path) -> None:
     picture = tmp_path / "picture.jpg"
     picture.write_bytes(b"mine")

@@ -193,6 +193,17 @@ def test_fault_61_what_stands_behind_a_png_changes_nothing(behind: bytes) -> Non
     assert (decode(PNG + behind).image_bgr == SCENE).all()
 
 
+@pytest.mark.parametrize(
+    "end", [b"\0\0\0\0IEND\0\0\0\5", png_chunk(b"IEND", b"abc"), b"\0\0\0\3IENDabc\0\0\0\0"]
+)
+def test_fault_61_an_end_that_holds_data_or_a_wrong_sum_is_an_end(end: bytes) -> None:
+    """FAULTS 61: the decoder says whether that counts."""
+    assert (decode(PNG[:-12] + end).image_bgr == SCENE).all()
+    for cut in (end[:8], end[:-1], b"\0\1\0\0IEND" + bytes(400)):
+        with pytest.raises(PictureError, match="without its end"):
+            decode(PNG[:-12] + cut)
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.integers(8, len(PNG) - 12), st.binary(max_size=40))
 def test_fault_05_a_png_cut_anywhere_is_refused_whatever_follows(end: int, behind: bytes) -> None:

@@ -6,6 +6,8 @@ import gzip
 import io
 import json
 import pickle
+import shutil
+import struct
 import subprocess
 import sys
 import tarfile
@@ -62,6 +64,13 @@ def encoded(suffix: str) -> bytes:
     return cv2.imencode(suffix, image)[1].tobytes()
 
 
+def tiff(*tags: int, order: str = "<") -> bytes:
+    """TIFF 6.0, section 2: a header, and a directory of long values that are all 1."""
+    mark = b"II" if order == "<" else b"MM"
+    entries = b"".join(struct.pack(f"{order}2H2L", tag, 4, 1, 1) for tag in tags)
+    return mark + struct.pack(f"{order}HLH", 42, 8, len(tags)) + entries + bytes(4)
+
+
 NODE = field(1, b"x") + field(2, b"Placeholder") + field(5, field(1, b"dtype"))
 TENSOR = json.dumps({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
 
@@ -100,7 +109,23 @@ FILES = {
     "png": (encoded(".png"), "PNG picture", "as a picture"),
     "jpeg, as text": (b"\xef\xbf\xbd" * 4 + b"\0\x10JFIF" + NOISE, "copied as text", "binary"),
     "png, as text": (b"\x89PNG\n\x1a\n" + NOISE, "copied as text", "binary mode"),
-    "jpeg, base64": (b"/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAUDBAQEAwUE", "base64", "base64 -d"),
+    "jpeg, Latin-1 to UTF-8": (
+        encoded(".jpg").decode("latin-1").encode(),
+        "copied as text",
+        "binary",
+    ),
+    "png, Latin-1 to UTF-8": (
+        encoded(".png").decode("latin-1").encode(),
+        "copied as text",
+        "binary",
+    ),
+    "dng": (tiff(254, 271, 50706), "raw picture", "darktable-cli"),
+    "dng, other order": (tiff(50706, order=">"), "raw picture", "darktable-cli"),
+    "nef": (tiff(254, 271, 330, order=">"), "raw picture", "darktable-cli"),
+    "tiff of a camera": (tiff(256, 271), "TIFF", "convert"),
+    "no beginning": (bytes(4096) + NOISE, "beginning is blank", "again"),
+    "prose with commas": (b"Sorry, not found.\nPlease, try again.\n", "text", "head FILE"),
+    "jpeg, base64": (b"/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAUDBAQEAwUE", "base64", "base64 -di"),
     "pdf": (b"%PDF-1.7\n" + NOISE, "PDF", "pdfimages"),
     "page": (b"<!DOCTYPE html>\n<html><svg></svg></html>", "web page", "address"),
     "page, upper case": (b"\xef\xbb\xbf\r\n <HTML>\xe9" + NOISE, "web page", "address"),
@@ -112,10 +137,10 @@ FILES = {
     "pytorch, old": (pickle.dumps(0x1950A86A20F9469CFC6C, 2) + NOISE, "PyTorch", "-m convert"),
     "npz": (zipped("conv1.npy"), "numpy", "-m convert"),
     "docx": (zipped("[Content_Types].xml", "word/document.xml"), "office", "save the picture"),
-    "gz": (gzip.compress(NOISE), "gzip", "gunzip"),
-    "bz2": (b"BZh91AY&SY" + NOISE, "bzip2", "bunzip2"),
-    "xz": (b"\xfd7zXZ\x00" + NOISE, "xz archive", "unxz"),
-    "zst": (b"\x28\xb5\x2f\xfd" + NOISE, "Zstandard", "unzstd"),
+    "gz": (gzip.compress(NOISE), "gzip", "gzip -dc < FILE > OUT"),
+    "bz2": (b"BZh91AY&SY" + NOISE, "bzip2", "bzip2 -dc < FILE"),
+    "xz": (b"\xfd7zXZ\x00" + NOISE, "xz archive", "xz -dc < FILE > OUT"),
+    "zst": (b"\x28\xb5\x2f\xfd" + NOISE, "Zstandard", "zstd -dc < FILE"),
     "7z": (b"7z\xbc\xaf\x27\x1c" + NOISE, "7z", "7z x"),
     "rar": (b"Rar!\x1a\x07\x01\x00" + NOISE, "RAR", "unrar"),
     "tar": (tarred(), "tar archive", "tar -xf"),
@@ -173,6 +198,39 @@ def test_fault_62_a_file_is_named_by_its_content_with_what_to_do(kind: str) -> N
 def test_fault_62_what_only_begins_like_a_kind_isnt_given_its_name(data: bytes) -> None:
     """FAULTS 62."""
     assert identify(data) is None
+
+
+def test_fault_62_what_is_said_to_unpack_a_file_does(tmp_path: Path) -> None:
+    """FAULTS 62: whatever the file's ending; gunzip takes none but its own."""
+    import base64
+    import bz2
+    import lzma
+
+    data = encoded(".jpg")
+    text = base64.encodebytes(data)
+    for number, packed in enumerate(
+        [
+            gzip.compress(data), bz2.compress(data), lzma.compress(data), text,
+            b"data:image/jpeg;base64," + text.replace(b"\n", b""), text.replace(b"\n", b"\r\n"),
+        ]
+    ):  # fmt: skip
+        (tmp_path / "FILE").write_bytes(packed)
+        found = identify(packed)
+        assert found is not None
+        command = (
+            found.way_out.split(": ")[1].split(", or")[0] if number < 3 else found.way_out[11:]
+        )
+        if shutil.which(command.split()[0]) is None:
+            continue
+        subprocess.run(["sh", "-c", command], cwd=tmp_path, check=True)  # noqa: S607
+        assert (tmp_path / ("OUT" if number < 3 else "OUT.jpg")).read_bytes() == data
+
+
+@pytest.mark.parametrize("data", [b"\xff\xd8", b"\xff", b"\x89PNG\r\n", b"\xff\xd8\xff"])
+def test_fault_62_the_first_bytes_of_a_picture_alone_are_one_cut_short(data: bytes) -> None:
+    """FAULTS 62: and no text."""
+    with pytest.raises(PictureError, match=r"^a\.jpg: damaged or cut short: "):
+        decode(data, "a.jpg")
 
 
 @pytest.mark.parametrize(
