@@ -10,7 +10,7 @@ import numpy as np
 from .network import LAYERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -47,6 +47,12 @@ def open_undelegated(flatbuffer: bytes, **options: Any) -> Any:
     )
 
 
+def operations(interpreter: Any) -> list[dict[str, Any]]:
+    """Return the graph's operations in order: ``op_name``, and ``outputs`` as tensor indices."""
+    found: list[dict[str, Any]] = interpreter._get_ops_details()  # noqa: SLF001 - no public way
+    return found
+
+
 def tensors_by_layer(interpreter: Any) -> Iterator[tuple[dict[str, Any], str]]:
     """Yield the details of the input and of each operation's output, in the graph's order.
 
@@ -56,22 +62,19 @@ def tensors_by_layer(interpreter: Any) -> Iterator[tuple[dict[str, Any], str]]:
     layer = "image"
     details = {tensor["index"]: tensor for tensor in interpreter.get_tensor_details()}
     yield interpreter.get_input_details()[0], layer
-    for operation in interpreter._get_ops_details():  # noqa: SLF001
+    for operation in operations(interpreter):
         if operation["op_name"] in ("CONV_2D", "FULLY_CONNECTED"):
             layer = next(names)
         for output in operation["outputs"]:
             yield details[output], layer
 
 
-def observe_ranges(
-    float32: bytes, images: Iterable[NDArray[np.uint8]], progress: Callable[[int], None]
-) -> Ranges:
+def observe_ranges(float32: bytes, images: Iterable[NDArray[np.uint8]]) -> Ranges:
     """Run the float32 graph on pictures and return each layer's range.
 
     Args:
         float32: a flatbuffer with a float32 input, (1, height, width, 3), BGR, 0..255.
         images: pictures as the edge resizes them: (height, width, 3) uint8, BGR.
-        progress: told how many pictures are done.
 
     Returns:
         The input's range is 0..255 by definition.  The others are rounded away from zero to
@@ -83,14 +86,13 @@ def observe_ranges(
     interpreter.allocate_tensors()
     (picture, _), *rest = tensors_by_layer(interpreter)
     seen: Ranges = {}
-    for done, image in enumerate(images, 1):
+    for image in images:
         interpreter.set_tensor(picture["index"], image.reshape(picture["shape"]).astype(np.float32))
         interpreter.invoke()
         for tensor, layer in rest:
             values = interpreter.get_tensor(tensor["index"])
             low, high = seen.get(layer, (0.0, 0.0))
             seen[layer] = (min(low, float(values.min())), max(high, float(values.max())))
-        progress(done)
     ranges = {"image": (0.0, 255.0)}
     for layer, (low, high) in seen.items():
         headroom = BODY_OUTPUT_HEADROOM if layer == BODY_OUTPUT else HEADROOM

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .calibration import BODY_OUTPUT, open_undelegated, tensors_by_layer
+from .calibration import BODY_OUTPUT, open_undelegated, operations, tensors_by_layer
 from .errors import ExportError
 from .network import INPUT_SIZE_WH, build_network
 
@@ -114,7 +114,7 @@ def _to_statistics(float32: bytes, ranges: Ranges) -> dict[str, dict[str, Any]]:
 def _require_static(flatbuffer: bytes) -> None:
     network = {"CAST", "CONV_2D", "MAX_POOL_2D", "RESHAPE", "FULLY_CONNECTED", "LOGISTIC"}
     allowed = network | set(_MOVES)
-    found = {op["op_name"] for op in open_undelegated(flatbuffer)._get_ops_details()}  # noqa: SLF001
+    found = {op["op_name"] for op in operations(open_undelegated(flatbuffer))}
     if found - allowed:
         raise ExportError(
             f"the converter left operations in the graph that don't belong: {found - allowed}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     import keras
     from numpy.typing import NDArray
@@ -69,7 +69,6 @@ def keras_answers(
     model: keras.Model,
     pixels: PixelContract,
     images: Iterable[NDArray[np.uint8]],
-    progress: Callable[[int], None],
 ) -> NDArray[np.float64]:
     """Return P(malignant) by Keras, with the weights and the preprocessing as they were trained.
 
@@ -77,25 +76,17 @@ def keras_answers(
         model: the network, its contract not folded in.
         pixels: the weights' contract.
         images: resized pictures, (height, width, 3) uint8, BGR.
-        progress: told how many pictures are done.
 
     """
-    answers = []
-    for image in images:
-        answers.append(float(model(pixels.apply(image)[None], training=False)[0, 0]))
-        progress(len(answers))
-    return np.asarray(answers, np.float64)
+    values = (pixels.apply(image)[None] for image in images)
+    return np.array([float(model(each, training=False)[0, 0]) for each in values], np.float64)
 
 
 def edge_answers(
-    classifier: Classifier, images: Iterable[NDArray[np.uint8]], progress: Callable[[int], None]
+    classifier: Classifier, images: Iterable[NDArray[np.uint8]]
 ) -> NDArray[np.float64]:
     """Return P(malignant) by the edge's runtime for pictures, (height, width, 3) uint8, BGR."""
-    answers = []
-    for image in images:
-        answers.append(classifier.predict(image).probability)
-        progress(len(answers))
-    return np.asarray(answers, np.float64)
+    return np.array([classifier.predict(image).probability for image in images], np.float64)
 
 
 def compare(

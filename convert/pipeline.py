@@ -6,7 +6,7 @@ import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -30,10 +30,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .network import Arrays
-    from .parity import Budget, Parity
+    from .parity import Budget
     from .pictures import SamplePicture
     from .pixels import PixelContract
     from .weights import Weights
+
+Item = TypeVar("Item")
 
 _PARITY_THREADS = 1
 """With one thread an answer doesn't depend on how many cores the machine has."""
@@ -94,9 +96,7 @@ def run(job: Job, say: Callable[[str], None]) -> Outcome:
     say(f"asking Keras about {len(job.held_out)} held-out pictures")
     images = [resized(picture, RESIZE) for picture in job.held_out]
     reference = build_network(job.weights.front, job.weights.arrays)
-    progress = Progress("Keras: pictures", len(images))
-    expected = keras_answers(reference, job.pixels, images, progress.update)
-    progress.clear()
+    expected = keras_answers(reference, job.pixels, _counted("Keras: pictures", images))
 
     documents = {
         variant: describe(
@@ -119,7 +119,10 @@ def run(job: Job, say: Callable[[str], None]) -> Outcome:
         parities = {}
         for variant, classifier in classifiers.items():
             say(f"{variant}: comparing with Keras")
-            parities[variant] = _judge(job, classifier, images, expected)
+            actual = edge_answers(classifier, _counted("pictures", images))
+            parities[variant] = compare(
+                job.held_out, expected, actual, threshold=job.threshold, positive=job.labels[1]
+            )
         say(f"timing {job.rounds} invokes of each, one thread, in turns")
         timings = time_interleaved(classifiers, images, job.rounds)
 
@@ -167,40 +170,33 @@ def _export_int8(job: Job, arrays: Arrays, plain: keras.Model, say: Callable[[st
     """
     say(f"calibrating int8 on {len(job.calibration)} pictures")
     float32 = export_float32(plain, dtype="float32")
-    progress = Progress("calibration: pictures", len(job.calibration))
-    images = (resized(picture, RESIZE) for picture in job.calibration)
-    ranges = observe_ranges(float32, images, progress.update)
-    progress.clear()
+    pictures = _counted("calibration: pictures", job.calibration)
+    ranges = observe_ranges(float32, (resized(picture, RESIZE) for picture in pictures))
     quantised = quantise(float32, "int8", ranges)
     if not job.rewrite:
         return quantised
     plan = choose(arrays, job.tune_for)
     say(f"rewriting int8: {plan}")
     faster = quantise(export_float32(build_planned(arrays, plan), dtype="float32"), "int8", ranges)
-    progress = Progress("rewritten against plain: pictures")
-    proof = verify(quantised, faster, _proof_pictures(job), progress=progress.update)
-    progress.clear()
-    say(f"int8: {proof}")
+    say(f"int8: {verify(quantised, faster, _proof_pictures(job))}")
     return faster
 
 
 def _proof_pictures(job: Job) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    for picture in (*job.calibration, *job.held_out):
+    pictures = (*job.calibration, *job.held_out)
+    for picture in _counted("rewritten against plain: pictures", pictures):
         image = resized(picture, RESIZE)
         yield picture.name, image
         yield f"{picture.name} mirrored", np.ascontiguousarray(image[:, ::-1])
 
 
-def _judge(
-    job: Job,
-    classifier: Classifier,
-    images: Sequence[NDArray[np.uint8]],
-    expected: NDArray[np.float64],
-) -> Parity:
-    progress = Progress("pictures", len(images))
-    actual = edge_answers(classifier, images, progress.update)
+def _counted(what: str, items: Sequence[Item]) -> Iterator[Item]:
+    """Yield the items, and show how many are done."""
+    progress = Progress(what, len(items))
+    for done, item in enumerate(items, 1):
+        yield item
+        progress.update(done)
     progress.clear()
-    return compare(job.held_out, expected, actual, threshold=job.threshold, positive=job.labels[1])
 
 
 def _load(path: Path, flatbuffer: bytes, document: Mapping[str, Any]) -> Classifier:

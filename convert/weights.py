@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    import keras
     from numpy.typing import NDArray
 
     Arrays = Mapping[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
@@ -127,27 +126,6 @@ def read_weights(path: str | os.PathLike[str], *, sha256: str | None = None) -> 
         bare=answer["bare"],
         front=tuple(FrontLayer(**layer) for layer in answer["front"]),
     )
-
-
-def apply_weights(model: keras.Model, weights: Weights) -> None:
-    """Set the weights of a model from :func:`convert.network.build_network`.
-
-    Raises:
-        WeightsError: the model lacks a layer, or has it in another shape; nothing is set then.
-
-    """
-    layers = {layer.name: layer for layer in model.layers}
-    for spec in LAYERS:
-        layer = layers.get(spec.name)
-        shapes = None if layer is None else [tuple(weight.shape) for weight in layer.weights]
-        if shapes != [spec.kernel, spec.bias]:
-            message = (
-                f"layer {spec.name} of the model should hold {spec.kernel} and {spec.bias}, "
-                f"not {shapes}; make the model with build_network()"
-            )
-            raise WeightsError(message)
-    for spec in LAYERS:
-        layers[spec.name].set_weights(list(weights.arrays[spec.name]))
 
 
 def write_weights(

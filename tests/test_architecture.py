@@ -29,7 +29,7 @@ from convert.model_config import MAX_CONFIG_BYTES, read_layers  # noqa: E402
 from convert.network import LAYERS, build_network  # noqa: E402
 from convert.parity import keras_answers  # noqa: E402
 from convert.pixels import PRESETS, PixelContract  # noqa: E402
-from convert.weights import apply_weights, read_weights  # noqa: E402
+from convert.weights import read_weights  # noqa: E402
 
 from .notebook import imread  # noqa: E402
 from .pictures import HELD_OUT, ROOT  # noqa: E402
@@ -537,8 +537,7 @@ def test_statistics_inside_a_model_and_behind_it_are_not_mixed_up(
     image = keras.Input((500, 500, 3))
     model = Parts(front=[keras.Model(image, inner(L.RandomFlip()(image))), outer]).sequential()
     weights = read_weights(save(model, tmp_path / f"model.{suffix}"))
-    ours = build_network(weights.front)
-    apply_weights(ours, weights)
+    ours = build_network(weights.front, weights.arrays)
     expected = model.predict(data, verbose=0)
     np.testing.assert_allclose(ours.predict(data, verbose=0), expected, atol=1e-6)
 
@@ -574,10 +573,7 @@ def test_scaling_in_front_is_folded_and_answers_as_the_model_itself(
     weights = read_weights(save(model, tmp_path / f"model.{suffix}"))
     contract = PixelContract(order, (1.0,) * 3, (0.0,) * 3)
     folded = build_folded(weights, contract.then(weights.front))
-    reference = build_network(weights.front)
-    from convert.weights import apply_weights
-
-    apply_weights(reference, weights)
+    reference = build_network(weights.front, weights.arrays)
     for path in HELD_OUT[:2]:
         picture = cv2.resize(imread(path), (500, 500)).astype(np.uint8, copy=False)
         values = (picture if order == "BGR" else picture[..., ::-1]).astype(np.float32)[None]
@@ -585,7 +581,7 @@ def test_scaling_in_front_is_folded_and_answers_as_the_model_itself(
         assert 0.001 < expected < 0.999, "an answer that says nothing"
         got = float(folded(picture[None].astype(np.float32))[0, 0])
         assert got == pytest.approx(expected, abs=1e-5)
-        (judged,) = keras_answers(reference, contract, [picture], lambda _: None)
+        (judged,) = keras_answers(reference, contract, [picture])
         assert judged == pytest.approx(expected, abs=1e-6)
 
 

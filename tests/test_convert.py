@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 import pytest
 
-from convert.calibration import open_undelegated, tensors_by_layer
+from convert.calibration import open_undelegated, operations, tensors_by_layer
 from convert.network import (
     LAYERS,
     PARAMETER_COUNT,
@@ -307,7 +307,7 @@ def test_wrong_usage_exits_2(arguments: list[str]) -> None:
 
 def details(variant: str) -> tuple[list[dict[str, Any]], list[str]]:
     interpreter = open_undelegated(unpack(MODELS[variant].read_bytes(), variant)[0])
-    names = [op["op_name"] for op in interpreter._get_ops_details()]
+    names = [operation["op_name"] for operation in operations(interpreter)]
     return [tensor for tensor, _ in tensors_by_layer(interpreter)], names
 
 

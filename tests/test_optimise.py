@@ -63,7 +63,7 @@ def to_int8(arrays: Arrays) -> tuple[bytes, Ranges]:
     images = (resized(picture, RESIZE) for picture in pictures)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about preserved tensors, and channels of zeros
-        ranges = observe_ranges(float32, images, lambda _: None)
+        ranges = observe_ranges(float32, images)
         return quantise(float32, "int8", ranges), ranges
 
 

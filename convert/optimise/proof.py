@@ -12,7 +12,7 @@ from convert.errors import ExportError
 from edge.runtime import load_interpreter_class
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -68,14 +68,7 @@ def body_only(flatbuffer: bytes) -> bytes:
     return bytes(builder.Output())
 
 
-def verify(
-    plain: bytes,
-    rewritten: bytes,
-    images: Iterable[Picture],
-    *,
-    threads: int = 1,
-    progress: Callable[[int], None] | None = None,
-) -> Proof:
+def verify(plain: bytes, rewritten: bytes, images: Iterable[Picture], *, threads: int = 1) -> Proof:
     """Compare two graphs' int8 bodies and answers, element by element, and require no difference.
 
     Besides the pictures given, both see random bytes, random blocks, all 0, all 255 and
@@ -86,7 +79,6 @@ def verify(
         rewritten: the same, rewritten.
         images: names, and pictures as the edge resizes them: (height, width, 3) uint8, BGR.
         threads: the interpreters' threads.
-        progress: told how many pictures are done.
 
     Raises:
         ExportError: a value differs; the message names the picture and counts the values.
@@ -116,8 +108,6 @@ def verify(
             )
         pictures += 1
         values += expected.size
-        if progress is not None:
-            progress(pictures)
     return Proof(pictures, values)
 
 
