@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from argparse import Action, ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
 from functools import partial
 from typing import NoReturn
@@ -11,13 +12,17 @@ def make_parser(prog: str, description: str | None, epilog: str) -> ArgumentPars
     """Return a parser whose help is printed as it is written, and which knows --version."""
     # Without a width it imports shutil, help or no help: 1.5 ms of every start.
     formatter = partial(RawDescriptionHelpFormatter, width=98)
-    parser = ArgumentParser(
-        prog=prog, description=description, epilog=epilog, formatter_class=formatter
-    )
+    parser = _Parser(prog=prog, description=description, epilog=epilog, formatter_class=formatter)
     parser.add_argument(
         "--version", action=_Version, nargs=0, help="versions of package, runtime, OpenCV, model"
     )
     return parser
+
+
+class _Parser(ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, without an address that was given as a value: it may be secret."""
+        super().error(re.sub(r"(?:[\"'].*?|[^\s\"']*)(?:://|@).*", "...", message, flags=re.DOTALL))
 
 
 class _Version(Action):
@@ -28,6 +33,18 @@ class _Version(Action):
 
         print(text())
         parser.exit()
+
+
+def path(text: str) -> str:
+    """Return a file's or folder's name.
+
+    Raises:
+        ArgumentTypeError: it is empty, as a variable is that nobody set.
+
+    """
+    if not text:
+        raise ArgumentTypeError("must not be empty")
+    return text
 
 
 def count(text: str) -> int:

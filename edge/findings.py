@@ -108,7 +108,9 @@ def check_model(
     return Finding("model", "ok", result["about"])
 
 
-def check_folder(folder: str | os.PathLike[str], min_free_bytes: int = 0) -> Finding:
+def check_folder(
+    folder: str | os.PathLike[str], min_free_bytes: int = 0, ours_bytes: int = 0
+) -> Finding:
     """Try a folder by writing a file to it, flushed to the disk, and taking it away again.
 
     Folders that had to be made for it are taken away, too.
@@ -116,6 +118,7 @@ def check_folder(folder: str | os.PathLike[str], min_free_bytes: int = 0) -> Fin
     Args:
         folder: what will be written to; it need not exist.
         min_free_bytes: fewer free bytes than this are a failure.
+        ours_bytes: how many more can be made free, as files of ours are deleted there.
 
     """
     try:
@@ -134,7 +137,7 @@ def check_folder(folder: str | os.PathLike[str], min_free_bytes: int = 0) -> Fin
             with suppress(OSError):  # something else has put a file there: it stays
                 os.rmdir(each)
     text = f"{path}: {_size(free)} free"
-    if free < min_free_bytes:
+    if free + ours_bytes < min_free_bytes:
         return Finding(
             "folder",
             "failed",
@@ -227,11 +230,19 @@ def _folder_failed(path: str, error: OSError) -> Finding:
         there = os.path.dirname(there)
     fix = "choose another folder"
     if error.errno in _FULL:
-        fix = f"df -h {shlex.quote(there)}"
+        # All places for names (inodes) may be taken while bytes are left.
+        fix = f"df -h {shlex.quote(there)}; df -i {shlex.quote(there)}"
     elif error.errno == errno.EROFS:
         fix = sudo(f'mount -o remount,rw "$(findmnt -no TARGET -T {shlex.quote(there)})"')
     elif error.errno in (errno.EACCES, errno.EPERM):
         fix = _permit(path, there) or fix
+    if os.path.islink(there) and not os.path.exists(there):
+        return Finding(
+            "folder",
+            "failed",
+            f"{there}: a link to {os.readlink(there)}, which isn't there",
+            f"connect that disk, or take the link away: rm {shlex.quote(there)}",
+        )
     reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
     return Finding("folder", "failed", f"{path}: can't be written: {reason}", fix)
 

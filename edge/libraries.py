@@ -54,6 +54,7 @@ _PACKAGES = {
     "libssl.so.3": "libssl3",
     "libcrypto.so.3": "libssl3",
     "libhdf5_serial.so.103": "libhdf5-103-1",
+    "libjpeg.so.62": "libjpeg62-turbo",
     "libz.so.1": "zlib1g",
     "libbz2.so.1.0": "libbz2-1.0",
     "libffi.so.8": "libffi8",

@@ -16,13 +16,13 @@ import cv2
 
 from .analysis import NOTICE, Analysis
 from .analyzer import Analyzer
-from .arguments import count, make_parser, share
+from .arguments import count, make_parser, path, share
 from .drawing import save_annotated
 from .errors import LesionEdgeError, OutputError
 from .lines import Lines
 from .naming import ResultFolder, make_folder
 from .output import write_line
-from .sources import expand
+from .sources import expand, without_secrets
 from .terminal import Progress, open_streams, quiet_native_stderr, say
 
 if TYPE_CHECKING:
@@ -83,11 +83,22 @@ def _parse(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
     add(
         "--out",
         "--save",
+        type=path,
         metavar="DIR",
         help="write annotated pictures to this folder (--save is the same)",
     )
-    add("--report", metavar="FILE.html", help="write a page to look at: one file, works offline")
-    add("--csv", metavar="FILE.csv", help="write a table for spreadsheets: one row a picture")
+    add(
+        "--report",
+        type=path,
+        metavar="FILE.html",
+        help="write a page to look at: one file, works offline",
+    )
+    add(
+        "--csv",
+        type=path,
+        metavar="FILE.csv",
+        help="write a table for spreadsheets: one row a picture",
+    )
     add(
         "--model",
         metavar="FILE",
@@ -206,7 +217,7 @@ def _open_files(
         from .report import html_report
 
         settings = {
-            "Pictures": ", ".join(options.sources),
+            "Pictures": ", ".join(map(without_secrets, options.sources)),
             "Reduced scale (--fast)": "yes" if options.fast else "no",
         }
         report = stack.enter_context(

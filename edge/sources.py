@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
 SUFFIXES = (*JPEG_SUFFIXES, ".png")
+_ADDRESS = "an address; python -m edge.camera --source takes a camera's, edge.run takes files"
 _EMPTY = "an empty name is no picture; if a variable of the shell was to give it, that is empty"
 _GONE = "the folder that the shell is in was deleted; go to another one with: cd"
 
@@ -48,6 +49,8 @@ def expand(
         top = source
         if source == "":
             found: Iterable[str | PictureError] = [_error(source, "''", _EMPTY)]
+        elif (name := without_secrets(source)) != source:
+            found = [_error(name, name, _ADDRESS)]
         elif source == "-" or not (os.path.isdir(source) or _is_pattern(source)):
             found = _named(source, left, alone=len(sources) == 1)
         else:
@@ -69,6 +72,12 @@ def expand(
         return
     if tell and (text := total.text("left out: ")):
         tell(text)
+
+
+def without_secrets(source: str) -> str:
+    """Return a source as it may be shown: of an address, which may hold a password, the scheme."""
+    scheme, mark, _ = source.partition("://")
+    return source if not mark or os.path.lexists(source) else f"{printable(scheme)}://..."
 
 
 def _is_pattern(source: str) -> bool:

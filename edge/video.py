@@ -16,7 +16,7 @@ devices give raw sensor data, which only libcamera makes a picture of (Raspberry
 "Camera software")."""
 _NO_CAMERAS = (
     *("bcm2835-codec", "bcm2835-isp", "pispbe", "rpi-hevc-dec", "rpivid"),  # Raspberry Pi
-    *("hantro", "rkvdec", "rockchip", "sun6i", "cedrus", "meson-vdec", "mtk-vcodec", "wave5"),
+    *("hantro", "rkvdec", "rockchip", "sun8i-di", "cedrus", "meson-vdec", "mtk-vcodec", "wave5"),
 )
 """Devices that are there without a camera: codecs and image processors."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -209,6 +210,59 @@ def test_fault_60_an_address_may_stand_in_a_file_that_ps_does_not_show(tmp_path:
     gone = run_module("edge.camera", "--source", f"@{tmp_path}/gone")
     assert gone.returncode == 2
     assert f"{tmp_path}/gone" in gone.stderr
+
+
+@pytest.mark.parametrize("written", ["\ufeff{}\r\n\r\n", "\n{}", "--source\n{}\n\n", "{}"])
+def test_fault_60_a_file_of_arguments_may_have_blank_lines_a_mark_and_any_line_ends(
+    written: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "address"
+    with MjpegServer(capture=Single(noise(), user=("admin", "a b/c"))) as server:
+        file.write_bytes(written.format(server.url("capture", "admin:a b/c")).encode())
+        option = () if "--source" in written else ("--source",)
+        result = run_module("edge.camera", *option, f"@{file}", "--count", "1", "--save", "none")
+    assert (result.returncode, result.stdout.count("\n")) == (0, 1)
+
+
+def test_fault_60_a_file_of_arguments_may_be_in_any_encoding(tmp_path: Path) -> None:
+    file = tmp_path / "address"
+    file.write_bytes(b"--source\nrtsp://me:p\xfcss@127.0.0.1:1/live\n")
+    result = run_module("edge.camera", f"@{file}", "--count", "1", "--save", "none")
+    assert result.returncode == 1
+    assert "rtsp://127.0.0.1:1/live: nothing listens there" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("edge.camera", "--interval", "rtsp://hunter22:tok3n-99@cam/live"),
+        ("edge.camera", "--save", "rtsp://hunter22:tok3n-99@cam/live"),
+        ("edge.camera", "--size", "hunter22:tok3n-99@cam"),
+        ("edge.camera", "--s=rtsp://hunter22:tok'3n-99@cam"),
+        ("edge.run", "--threads", "rtsp://hunter22:tok3n-99@cam/live"),
+        ("edge.run", "x.jpg", "--sorce=rtsp://hunter22:tok3n-99@cam/live"),
+        ("edge.run", "--json", "rtsp://hunter22:tok3n-99@cam/live"),
+        ("edge.run", "http://cam/live?p=tok3n-99&u=hunter22"),
+    ],
+)
+def test_fault_60_an_address_in_the_wrong_place_is_not_repeated(arguments: tuple[str, ...]) -> None:
+    result = run_module(*arguments)
+    assert result.returncode == (1 if "--json" in arguments or len(arguments) == 2 else 2) or (
+        "--s=" in arguments[1]
+    )
+    assert result.stderr + result.stdout
+    assert not any(secret in result.stderr + result.stdout for secret in _SECRETS)
+    if arguments[0] == "edge.run" and result.returncode == 1:
+        assert "an address; python -m edge.camera --source takes" in result.stderr + result.stdout
+
+
+def test_fault_60_ffmpeg_prints_no_address_whatever_it_is_told(tmp_path: Path) -> None:
+    result = run_module(
+        "edge.camera", "--source", "rtsp://hunter22:tok3n-99@127.0.0.1:1/live", "--save", "none",
+        env={**os.environ, "OPENCV_FFMPEG_LOGLEVEL": "56", "OPENCV_FFMPEG_DEBUG": "1"},
+    )  # fmt: skip
+    assert "nothing listens there" in result.stderr
+    assert not any(secret in result.stderr + result.stdout for secret in _SECRETS)
 
 
 def test_fault_60_an_address_without_its_option_is_not_repeated() -> None:

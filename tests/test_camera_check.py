@@ -91,6 +91,64 @@ def test_check_takes_a_contract_beside_the_model(tmp_path: Path) -> None:
     assert found[1]["camera"]["level"] == "ok"  # it is looked at all the same
 
 
+def test_fault_68_check_gives_each_kind_of_camera_its_own_fix(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "notes.txt").write_text("no video")
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "a.jpg").write_bytes(next(noise())[:2000])
+    fixes = {
+        name: _check(str(tmp_path / name), tmp_path / "out", "--save", "none")[1]["camera"]["fix"]
+        for name in ("empty", "notes.txt", "damaged")
+    }
+    assert "pictures there" in fixes["empty"]
+    assert "MP4" in fixes["notes.txt"]
+    assert "copy the pictures" in fixes["damaged"]
+    assert not any("unplug" in fix or "Wi-Fi" in fix for fix in fixes.values())
+
+
+def test_fault_68_check_counts_the_oldest_pictures_as_room(tmp_path: Path) -> None:
+    name = "snapshot-20260101T000000.000Z-aaaaaaaa-0000000001.jpg"
+    with (tmp_path / name).open("wb") as file:
+        file.truncate(1 << 42)  # a file of holes
+    free = os.statvfs(tmp_path)
+    wanted = str(free.f_bavail * free.f_frsize + (1 << 40))
+    source = str(SAMPLES[0].parent)
+    assert _check(source, tmp_path, "--min-free", wanted)[1]["folder"]["level"] == "ok"
+    (tmp_path / name).rename(tmp_path / "else.jpg")
+    assert _check(source, tmp_path, "--min-free", wanted)[1]["folder"]["level"] == "failed"
+
+
+def test_fault_68_check_sees_a_link_that_leads_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "usb").symlink_to("/mnt/nothing/here")
+    found = _check(str(SAMPLES[0].parent), tmp_path / "usb")[1]["folder"]
+    assert "a link to /mnt/nothing/here, which isn't there" in found["message"]
+
+
+def test_fault_68_a_status_file_that_cannot_be_written_is_a_finding_and_told_once(
+    tmp_path: Path,
+) -> None:
+    status = tmp_path / "gone" / "status.json"
+    source = str(SAMPLES[0].parent)
+    found = _check(source, tmp_path / "out", "--status-file", str(status))
+    assert (found[0], found[1]["status"]["level"]) == (1, "failed")
+    result = run_module(
+        "edge.camera", "--source", source, "--interval", "0", "--count", "3", "--save", "none",
+        "--status-file", status,
+    )  # fmt: skip
+    assert result.returncode == 0
+    assert result.stderr.count(f"{status}: the status can't be written") == 1
+
+
+def test_an_empty_name_of_what_is_written_is_wrong_usage() -> None:
+    for command, option in (
+        *(("edge.camera", "--out"), ("edge.camera", "--status-file"), ("edge.run", "--out")),
+        *(("edge.run", "--report"), ("edge.run", "--csv")),
+    ):
+        result = run_module(command, option, "", *(["x.jpg"] if command == "edge.run" else []))
+        assert result.returncode == 2
+        assert "must not be empty" in result.stderr
+
+
 def test_fault_68_check_sees_that_another_loop_has_the_folder(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     finding = check_lock(str(tmp_path), _WRITABLE)

@@ -123,6 +123,7 @@ class _Slow:
     live = False
     fixed_size = True
     warmup = 0
+    warnings: tuple[str, ...] = ()
 
     def __init__(self, camera: OpenCVCamera) -> None:
         self.name, self._camera, self.pause_s = camera.name, camera, 0.0

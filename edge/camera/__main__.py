@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import json
 import logging
 import os
@@ -13,8 +14,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from edge.analysis import NOTICE
-from edge.arguments import count, make_parser, share
+from edge.arguments import count, make_parser, path, share
 from edge.errors import LesionEdgeError, OutputError
+from edge.files import printable
 from edge.output import write_line
 from edge.terminal import open_streams, quiet_native_stderr, say
 
@@ -48,6 +50,9 @@ exit status: 0 ended by a signal, --count or the end of a file; 1 no camera, no 
 def main(arguments: Sequence[str] | None = None, prog: str = "python -m edge.camera") -> int:
     """Run the command and return its exit status."""
     open_streams()
+    # Where FFmpeg is told to talk, OpenCV prints what it says, and so whole addresses.
+    os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "-8"
+    os.environ.pop("OPENCV_FFMPEG_DEBUG", None)
     options = _parse(arguments, prog)
     try:
         with quiet_native_stderr():  # OpenCV and FFmpeg complain of every try
@@ -134,7 +139,6 @@ def _text(snapshot: Snapshot) -> str:
 
 def _parse(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
     parser = make_parser(prog, __doc__, _EPILOG)
-    parser.fromfile_prefix_chars = "@"
     add: Any = parser.add_argument
     add("--source", default="0", help="a device's number, /dev/videoN or /dev/v4l/by-id/NAME,"
         " which stays a USB camera's own; an rtsp or http(s) address, of a stream or of a JPEG that"
@@ -143,7 +147,13 @@ def _parse(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
     add("--interval", type=_seconds, default=10.0, metavar="SECONDS",
         help="between snapshots (default: 10)")  # fmt: skip
     add("--count", type=count, metavar="N", help="end after so many snapshots (default: never)")
-    add("--out", default="snapshots", metavar="DIR", help="where to save (default: ./snapshots)")
+    add(
+        "--out",
+        type=path,
+        default="snapshots",
+        metavar="DIR",
+        help="where to save (default: ./snapshots)",
+    )
     add("--save", choices=("all", "positive", "changed", "none"), default="all",
         help="which annotated pictures to save; each snapshot but with none gets a line in the"
         " day's log (default: all)")  # fmt: skip
@@ -170,11 +180,15 @@ def _parse(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
         help="keep trying if there is no camera at the start, too")  # fmt: skip
     add("--give-up", type=_seconds, metavar="SECONDS",
         help="end with status 1 if the camera is lost for so long (default: never)")  # fmt: skip
-    add("--status-file", metavar="FILE", help="keep counts, camera, disk and temperature in this"
-        " JSON file; best below /run")  # fmt: skip
+    add("--status-file", type=path, metavar="FILE", help="keep counts, camera, disk and temperature"
+        " in this JSON file; best below /run")  # fmt: skip
     add("--check", action="store_true", help="take three snapshots as the loop does, try model and"
         " disk, save nothing, say what is wrong and how to mend it, and end")  # fmt: skip
-    options, unknown = parser.parse_known_args(arguments)
+    try:
+        given = _from_files(sys.argv[1:] if arguments is None else arguments)
+    except OSError as error:
+        parser.error(f"{printable(error.filename)}: can't be read: {error.strerror}")
+    options, unknown = parser.parse_known_args(given)
     if unknown:  # not as argparse tells it: an address without --source may hold a password
         names = [each.partition("=")[0] for each in unknown if each.startswith("--")]
         parser.error(
@@ -183,6 +197,19 @@ def _parse(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
     if options.contract and not options.model:
         parser.error("--contract goes with --model: the default model has its own")
     return options
+
+
+def _from_files(arguments: Sequence[str]) -> list[str]:
+    """Put what is in FILE, an argument a line, in the place of each @FILE."""
+    given: list[str] = []
+    for argument in arguments:
+        if argument[:1] != "@":
+            given.append(argument)
+            continue
+        with open(argument[1:], "rb") as file:
+            lines = file.read().removeprefix(codecs.BOM_UTF8).splitlines()
+        given += [os.fsdecode(line) for line in lines if line.strip()]
+    return given
 
 
 def _seconds(text: str) -> float:

@@ -19,8 +19,9 @@ from edge.findings import (
     print_findings,
 )
 
+from .cameras import TAKEN
 from .loop import Settings, SnapshotLoop
-from .store import LOCK, lock
+from .store import LOCK, lock, pictures_bytes
 from .supervisor import Patience
 
 if TYPE_CHECKING:
@@ -76,8 +77,10 @@ def check(options: argparse.Namespace, open_camera: Callable[[], Camera]) -> int
         analyzer = _NoAnalyzer()
     findings.insert(0, check_camera(open_camera, analyzer, loop_settings(options)))
     if options.save != "none":
-        folder = check_folder(options.out, options.min_free)
+        folder = check_folder(options.out, options.min_free, pictures_bytes(options.out))
         findings.append(check_lock(options.out, folder) if folder.level == "ok" else folder)
+    if options.status_file:
+        findings.append(check_status_file(options.status_file))
     print_findings(findings, as_json=options.json)
     return 1 if failed(findings) else 0
 
@@ -93,12 +96,28 @@ def check_camera(
         wait_for_camera=False,
         patience=replace(settings.patience, give_up_s=settings.patience.open_s),
     )
+    name = ""
     try:
         camera = open_camera()
-        return _found(camera.name, list(SnapshotLoop(camera, analyzer, settings)))
+        name = camera.name
+        return _found(name, list(SnapshotLoop(camera, analyzer, settings)))
     except CameraError as error:
-        fix = error.fix or "unplug the camera, or switch it off, and connect it again"
-        return Finding("camera", "failed", error.problem, fix)
+        again = "unplug the camera and connect it again"
+        fix = again if name.startswith("/dev/") else f"--source takes {TAKEN}"
+        return Finding("camera", "failed", error.problem, error.fix or fix)
+
+
+def check_status_file(path: str) -> Finding:
+    """Try the folder that the status file is written to, by the way it is written."""
+    folder = os.path.dirname(os.path.abspath(path))
+    if os.path.isdir(path) or not os.path.isdir(folder) or not os.access(folder, os.W_OK):
+        return Finding(
+            "status",
+            "failed",
+            f"{printable(path)}: can't be written",
+            "choose a file in a folder that is there and yours: --status-file FILE",
+        )
+    return Finding("status", "ok", f"{printable(path)}: can be written")
 
 
 def check_lock(folder: str, writable: Finding) -> Finding:
@@ -155,7 +174,7 @@ class _NoAnalyzer:
 
 def _found(name: str, snapshots: list[Snapshot]) -> Finding:
     if not snapshots:
-        return Finding("camera", "failed", f"{name}: gives no frame", "is it a camera that is on?")
+        return Finding("camera", "failed", f"{name}: gives no frame", f"--source takes {TAKEN}")
     states = [snapshot.frame_state for snapshot in snapshots]
     good = [each for each in snapshots if each.frame_state in ("ok", "blurred")]
     sizes = {each.frame.image_bgr.shape[1::-1] for each in snapshots if not each.frame.damage}
@@ -166,10 +185,22 @@ def _found(name: str, snapshots: list[Snapshot]) -> Finding:
     if len(snapshots) > 1 and took_s > 0:
         text += f", one every {took_s / (len(snapshots) - 1):.1f} s"
     problems = dict.fromkeys(state for state in states if state != "ok")
-    fix = "; ".join(_FIXES[state] for state in problems) or None
+    fixes = {**_FIXES, "damaged": _damaged_fix(name)}
+    fix = "; ".join(fixes[state] for state in problems) or None
     if any(state in _UNUSABLE for state in states) and len(good) < 2:
         return Finding("camera", "failed", text, fix)
     return Finding("camera", "warning" if problems else "ok", text, fix)
+
+
+def _damaged_fix(name: str) -> str:
+    if "://" in name:
+        return (
+            "choose a smaller frame or a lower JPEG quality in the camera, or bring it nearer to"
+            " its Wi-Fi"
+        )
+    if name.startswith("/dev/"):
+        return "ask for a smaller frame (--size 640x480), or try another USB socket or cable"
+    return "copy the pictures or the video again from where they come from"
 
 
 _UNUSABLE = ("stale", "damaged", "wrong_size")
@@ -178,8 +209,6 @@ _FIXES = {
     "black": "take the cap off, or give it light",
     "saturated": "give it less light, or less exposure",
     "stale": "the picture doesn't change or comes late: is the camera live? If it is only slow, use"
-    " a larger --interval or --max-age",
-    "damaged": "choose a smaller frame or a lower JPEG quality in the camera, or bring it nearer to"
-    " its Wi-Fi",
+    " a larger --max-age",
     "wrong_size": "set one frame size in the camera",
 }

@@ -6,17 +6,20 @@ Both are told of finished cycles only, so that a loop that hangs falls silent.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from edge import board
-from edge.files import write_atomically
+from edge.files import printable, write_atomically
 
 if TYPE_CHECKING:
     from .loop import SnapshotLoop
     from .store import Store
+
+_LOG = logging.getLogger("edge.camera")
 
 
 class SystemdNotifier:
@@ -59,11 +62,20 @@ class StatusFile:
 
     def __init__(self, path: str, store: Store | None) -> None:
         self._path, self._store = path, store
+        self._told = False
 
     def cycle(self, loop: SnapshotLoop) -> None:
-        """Write the file; a disk that fails is no reason to stop."""
-        with suppress(OSError):
+        """Write the file; a disk that fails is no reason to stop, and told once."""
+        try:
             write_atomically(self._path, json.dumps(health(loop, self._store)).encode() + b"\n")
+        except OSError as error:
+            if not self._told:
+                _LOG.warning(
+                    "%s: the status can't be written: %s", printable(self._path), error.strerror
+                )
+            self._told = True
+        else:
+            self._told = False
 
 
 class Both:

@@ -150,7 +150,10 @@ class VideoFile(OpenCVCamera):
         """Open it at its beginning."""
         self._capture = cv2.VideoCapture(self._source, cv2.CAP_FFMPEG)
         if not self._capture.isOpened():
-            raise CameraError(f"{self.name}: not a video file that FFmpeg can read")
+            raise CameraError(
+                f"{self.name}: not a video file that FFmpeg can read",
+                "give an MP4, MKV or AVI file, copied whole",
+            )
         self._first = True
 
     def grab(self) -> bool:

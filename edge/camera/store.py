@@ -296,6 +296,19 @@ def lock(path: str) -> tuple[int, bool]:
     return descriptor, True
 
 
+def pictures_bytes(folder: str) -> int:
+    """Return the size of all pictures of ours in a folder, which go where the disk gets full."""
+    try:
+        with os.scandir(folder) as entries:
+            return sum(
+                entry.stat(follow_symlinks=False).st_size
+                for entry in entries
+                if _PICTURE.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
+            )
+    except OSError:
+        return 0
+
+
 def _age_order(name: str) -> tuple[int, str]:
     """Return what a picture's name is sorted by, from the oldest to the newest."""
     match = _PICTURE.fullmatch(name)
