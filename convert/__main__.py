@@ -9,7 +9,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from edge.errors import LesionEdgeError
 from edge.files import printable, write_atomically
@@ -42,28 +42,64 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m convert"
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # its sums differ from run to run
-    with tempfile.TemporaryFile() as native:
-        try:
-            with quiet_native_stderr(native):
-                return _convert(options)
-        except UsageError as error:
-            say(f"convert: {error}")
-            return 2
-        except LesionEdgeError as error:
-            say(f"convert: {error}")
-            return 1
-        except KeyboardInterrupt:
-            say("convert: interrupted, nothing was written")
-            return 130
-        except ModuleNotFoundError as error:
-            if str(error.name).split(".")[0] not in _EXTRA:
-                raise
-            say(f"convert: {_how_to_add(str(error.name))}")
-            return 1
-        except BaseException:
-            native.seek(0)
-            sys.stderr.write(native.read().decode(errors="replace"))
+    try:
+        with tempfile.TemporaryFile() as native:
+            return _guarded(options, native)
+    except OSError as error:
+        what = printable(error.filename) if isinstance(error.filename, str) else "a file"
+        say(
+            f"convert: {what}: {error.strerror or error}; make room there, or set TMPDIR to a "
+            "folder that has it"
+        )
+        return 1
+
+
+def _guarded(options: argparse.Namespace, native: BinaryIO) -> int:
+    """Convert, and say in a line what fails; what native code wrote is shown with a traceback."""
+    try:
+        with quiet_native_stderr(native):
+            return _convert(options)
+    except UsageError as error:
+        say(f"convert: {error}")
+        return 2
+    except LesionEdgeError as error:
+        say(f"convert: {error}")
+        return 1
+    except KeyboardInterrupt:
+        say("convert: interrupted, nothing was written")
+        return 130
+    except MemoryError:
+        say("convert: not enough memory is free; close other programs, or use a larger computer")
+        return 1
+    except OSError:
+        raise
+    except ImportError as error:
+        package = str(error.name).split(".")[0]
+        missing = isinstance(error, ModuleNotFoundError)
+        if missing and package not in _EXTRA:
             raise
+        say(f"convert: {_how_to_add(package) if missing else _how_to_load(error, package)}")
+        return 1
+    except BaseException:
+        native.seek(0)
+        sys.stderr.write(native.read().decode(errors="replace"))
+        raise
+
+
+def _how_to_load(error: ImportError, package: str) -> str:
+    from edge.libraries import explain
+
+    text = str(error)
+    if "failed to map segment" in text or "cannot allocate memory" in text.lower():
+        return (
+            f"not enough memory is free to load a library ({text.strip()}); close other programs, "
+            "see ulimit -v, or use a larger computer"
+        )
+    # TensorFlow's own libraries are called otherwise.
+    wheels = {"cv2": "opencv-python-headless", **{name: name for name in (*_EXTRA, "numpy")}}
+    wheel = wheels.get(package, "tensorflow")
+    reason, fix = explain(text, wheel)
+    return f"{wheel} can't be loaded: {reason}; try: {fix}"
 
 
 def _how_to_add(missing: str) -> str:

@@ -80,6 +80,18 @@ _IGNORED = frozenset(
     "bias_regularizer activity_regularizer kernel_constraint bias_constraint W_regularizer "
     "b_regularizer W_constraint b_constraint".split()
 )
+FOREIGN_NAMES = frozenset(
+    "average_pooling2d global_average_pooling2d global_max_pooling2d "  # noqa: SIM905
+    "adaptive_average_pooling2d adaptive_max_pooling2d zero_padding2d cropping2d up_sampling2d "
+    "center_crop resizing random_crop leaky_re_lu p_re_lu elu thresholded_re_lu softmax lambda "
+    "rescaling normalization batch_normalization layer_normalization group_normalization "
+    "rms_normalization unit_normalization spectral_normalization permute reshape repeat_vector "
+    "masking add average concatenate dot maximum minimum multiply subtract time_distributed "
+    "depthwise_conv2d separable_conv2d conv2d_transpose equalization solarization auto_contrast "
+    "contrast_limited_adaptive_histogram_equalization tf_op_lambda".split()
+)
+"""What Keras calls a layer by itself (utils.naming) that changes the answer and isn't ours."""
+
 _EXACT_POLICIES = ("float32", "float64")
 _INPUT_DTYPES = (*_EXACT_POLICIES, "uint8", "int8", "int16", "uint16", "int32", "int64")
 

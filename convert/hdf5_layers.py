@@ -72,6 +72,21 @@ def find_layers(file: h5py.File) -> tuple[bool, list[StoredLayer]]:
     raise WeightsError(message)
 
 
+def layer_names(file: h5py.File) -> Iterator[str]:
+    """Yield the names of the file's layers, also of those without weights."""
+    for group in (file, child_of(file, "model_weights")):
+        if isinstance(group, h5py.Group):
+            yield from _names(group, "layer_names") or ()
+    for root in ("layers", "_layer_checkpoint_dependencies"):
+        yield from _groups(child_of(file, root), _MAX_DEPTH)
+
+
+def _groups(group: Any, depth: int) -> Iterator[str]:
+    for name in group if isinstance(group, h5py.Group) and depth else ():
+        yield name
+        yield from _groups(child_of(group, name), depth - 1)
+
+
 def _find_listed(group: h5py.Group, names: list[str]) -> Iterator[StoredLayer]:
     for name in names:
         layer = child_of(group, name)

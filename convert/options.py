@@ -131,6 +131,11 @@ def _labels(text: str) -> tuple[str, str]:
     first, _, second = text.partition(",")
     if not first or not second or "," in second or first == second:
         raise argparse.ArgumentTypeError("give two different labels, such as benign,malignant")
+    if not all(label.isprintable() and len(label) <= 200 for label in (first, second)):
+        raise argparse.ArgumentTypeError(
+            "a label has 1 to 200 printable characters; where it has accents, the terminal's "
+            "encoding has to be UTF-8"
+        )
     return first, second
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
+import os
 import random
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,10 +52,11 @@ def load_set(
     """Read every JPEG and PNG below a folder, sorted by path; ``tell`` is told what is left out.
 
     A picture's label is what ``labels.csv`` in the folder (columns ``image_id``, ``label``) says
-    of its stem, or else the name of the folder it is in, where that is one of ``labels``.
+    of its stem, or else the name of the folder it is in, where that is one of ``labels``, in
+    lower or upper case.
 
     Raises:
-        UsageError: the folder is missing or holds no picture.
+        UsageError: the folder is missing or holds no picture, or ``labels.csv`` can't be read.
         PictureError: a picture can't be read.
 
     """
@@ -62,21 +65,26 @@ def load_set(
             f"{printable(folder)}: no such folder of pictures; name one of dermoscopic pictures"
         )
     listed = _read_labels(folder / "labels.csv")
-    pictures = []
+    known = {label.casefold(): label for label in labels}
+    pictures, fitting = [], set()
     for source in expand([str(folder)], tell=tell):
         if not isinstance(source, str):
             raise UsageError(str(source))
         path, data = Path(source), read_bytes(source)
-        label = listed.get(path.stem, path.parent.name)
+        label = known.get(listed.get(path.stem, path.parent.name).casefold())
+        fitting.add(path.stem)
         pictures.append(
             SamplePicture(
                 printable(path.relative_to(folder).as_posix()),
                 data,
                 hashlib.sha256(data).hexdigest(),
-                label if label in labels else None,
+                label,
                 source,
             )
         )
+    if tell and (left := listed.keys() - fitting):
+        rows = f"{len(left)} of the {len(listed)} pictures in {printable(folder / 'labels.csv')}"
+        tell(f"{rows} are not in the folder, such as {printable(min(left))}")
     return pictures
 
 
@@ -118,12 +126,36 @@ def resized(picture: SamplePicture, spec: InputSpec) -> NDArray[np.uint8]:
 
 
 def _read_labels(path: Path) -> dict[str, str]:
-    if not path.is_file():
+    """Return labels by their picture's stem; a spreadsheet may part columns by ; or tab."""
+    if not path.exists():
         return {}
-    with path.open(newline="", encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream))
     try:
-        return {row["image_id"]: row["label"] for row in rows}
-    except KeyError as error:
-        message = f"{path}: expected the columns image_id and label, it has no {error}"
-        raise UsageError(message) from error
+        text = path.read_text(encoding="utf-8-sig")
+        head = text.partition("\n")[0]
+        mark = max(",;\t", key=head.count)
+        names, *rows = [
+            [cell.strip() for cell in row]
+            for row in csv.reader(io.StringIO(text, ""), delimiter=mark)
+        ] or [[]]
+        columns = [name.casefold() for name in names]
+        at, label = columns.index("image_id"), columns.index("label")
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{printable(path)}: byte {error.start} is no UTF-8; save it as CSV in UTF-8"
+        ) from error
+    except OSError as error:
+        raise UsageError(
+            f"{printable(path)}: can't be read ({error.strerror or error}); put a readable file "
+            "there, or take it away"
+        ) from error
+    except (csv.Error, ValueError) as error:
+        raise UsageError(
+            f"{printable(path)}: no table with the columns image_id and label ({error}); its first "
+            "line should be image_id,label"
+        ) from error
+    return {_stem(row[at]): row[label] for row in rows if len(row) > max(at, label)}
+
+
+def _stem(image_id: str) -> str:
+    stem, suffix = os.path.splitext(image_id)
+    return stem if suffix.lower() in (".jpg", ".jpeg", ".png") else image_id

@@ -27,13 +27,11 @@ def is_weights(data: bytes) -> bool:
 
 def unreadable(path: str | os.PathLike[str], error: Exception) -> str:
     """Return why a weights file can't be opened, and what to give; without the path."""
-    if os.path.exists(os.path.join(path, "saved_model.pb")):
-        return (
-            "a SavedModel folder; load it in the program that made it, save that as .keras or .h5 "
-            "(model.save('model.keras')) and give the file"
-        )
-    if os.path.exists(os.path.join(path, _ZIP_MEMBER)):
-        return f"an unpacked .keras archive; {_PACK_AGAIN}"
+    from edge.kinds import identify_folder
+
+    kind = identify_folder(path)
+    if kind is not None:
+        return f"{kind.name}; {kind.way_out}"
     reason = getattr(error, "strerror", None) or error
     return (
         f"the weights can't be read: {reason}; give the path of an .h5 or .keras file, upstream, "

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from .architecture import check_architecture, takes_statistics
+from .architecture import FOREIGN_NAMES, check_architecture, takes_statistics
 from .declared import one_line, read_declared
 from .errors import WeightsError
 from .hdf5_layers import (
@@ -29,6 +29,7 @@ from .hdf5_layers import (
     check_storage,
     child_of,
     find_layers,
+    layer_names,
     read_attribute,
     read_values,
 )
@@ -112,6 +113,8 @@ def _read_arrays(
             layers, [_read_statistics(each) for each in statistics], _keras_version(file)
         )
     slots = _assign(found)
+    if layers is None:
+        _check_names(file)
     in_place = [slots[spec.name] for spec in LAYERS]
     # A description has told the order already; a model inside it lists frozen layers last.
     if ordered and layers is None and in_place != found:
@@ -129,6 +132,19 @@ def _read_arrays(
             finite_float32(spec, read_values(bias)),
         )
     return front, MappingProxyType(arrays)
+
+
+def _check_names(file: h5py.File) -> None:
+    """Check that no layer is called as Keras calls one that changes the answer and isn't ours.
+
+    A file of weights says nothing else of a layer without weights.
+    """
+    for name in layer_names(file):
+        if re.sub(r"_\d+$", "", name) in FOREIGN_NAMES:
+            raise WeightsError(
+                f"its layer {name} is called as Keras calls one that this network has not; if the "
+                "network is the notebook's, give the whole model: model.save('model.keras')"
+            )
 
 
 def _part(

@@ -36,6 +36,24 @@ _BLANK = 512
 _NEW_SUBFILE_TYPE, _MAKE, _DNG_VERSION = 254, 271, 50706
 
 
+_UNPACKED = Kind(
+    "an unpacked .keras archive",
+    "pack its files themselves: (cd FILE && zip ../model.keras *.json *.h5); "
+    "python -m convert --weights FILE/../model.keras",
+)
+# By what the names in it have to match, each by one at least.
+_FOLDERS = tuple(
+    ([re.compile(mark).fullmatch for mark in marks], kind)
+    for marks, kind in (
+        ((r"coremldata\.bin",), CORE_ML),
+        (("Manifest.json", "Data"), CORE_ML),
+        ((r"model\.json", r".*\.bin"), TF_JS),
+        ((r".*\.data-\d{5}-of-\d{5}",), CHECKPOINT),
+        ((r"manifest\.ocdbt",), CHECKPOINT),  # of Orbax
+    )
+)
+
+
 def identify(data: bytes) -> Kind | None:
     """Return what kind of file ``data`` is the whole content of, or None if that isn't certain."""
     finders = (
@@ -55,27 +73,17 @@ def identify_folder(path: str | os.PathLike[str]) -> Kind | None:
     """Return what kind of model the folder ``path`` holds, or None if none is seen."""
     try:
         names = sorted(os.listdir(path))
-    except OSError:
+    except (OSError, ValueError):
         return None
     if "saved_model.pb" in names:
         return SAVED_MODEL
     for name in names:
         if name.endswith(".tflite"):
             return Kind("a folder", f"give the model file in it: FILE/{name}")
-        if name == "model.weights.h5":
-            return Kind(
-                "an unpacked .keras archive",
-                "pack its files themselves: (cd FILE && zip ../model.keras *.json *.h5); "
-                "python -m convert --weights FILE/../model.keras",
-            )
-    if "coremldata.bin" in names or {"Manifest.json", "Data"} <= set(names):
-        return CORE_ML
-    if "model.json" in names and any(name.endswith(".bin") for name in names):
-        return TF_JS
-    # Of TensorFlow, and of Orbax.
-    if any(re.search(r"\.data-\d{5}-of-\d{5}$|^manifest\.ocdbt$", name) for name in names):
-        return CHECKPOINT
-    return None
+    if "model.weights.h5" in names:
+        return _UNPACKED
+    found = (kind for marks, kind in _FOLDERS if all(any(map(mark, names)) for mark in marks))
+    return next(found, None)
 
 
 def _by_emptiness(data: bytes) -> Kind | None:

@@ -57,8 +57,8 @@ _ONNX = foreign("an ONNX model")
 OFFICE = Kind("an office document", "save the picture in it as JPEG or PNG")
 SAVED_MODEL = Kind(
     "a TensorFlow SavedModel",
-    "load it in the program that made it, save that as .keras or .h5, and give it to: "
-    "python -m convert --weights FILE",
+    "load it in the program that made it, save that (model.save('model.keras')), and give it to: "
+    "python -m convert --weights model.keras",
 )
 SAVED_MODEL_ZIP = Kind(
     "a zip of a TensorFlow SavedModel",

@@ -305,7 +305,7 @@ def test_fault_62_a_contract_of_another_kind_is_refused_by_its_own_path(
 def test_fault_62_a_folder_given_as_the_model_says_which_file_to_give(tmp_path: Path) -> None:
     """FAULTS 62: a SavedModel, an unpacked Keras file, a folder with the model in it."""
     for file, way_out in (
-        ("saved_model.pb", "save that as .keras or .h5"),
+        ("saved_model.pb", "save that (model.save('model.keras'))"),
         ("model.weights.h5", "(cd FILE && zip ../model.keras *.json *.h5)"),
         ("lesion.tflite", "give the model file in it: FILE/lesion.tflite"),
     ):
