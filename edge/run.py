@@ -46,7 +46,8 @@ exit status: 0 all pictures analysed, 1 at least one failed or the model can't b
    "regions": [{{"x", "y", "width", "height", "area"}}, ...] in pixels, largest area first,
    "timings_ms": {{"decode", "segment", "resize", "invoke", "total"}},
    "model": {{"name", "variant", "sha256"}}, "warnings": []}}
-or, for a picture that failed, {{"image", "error": {{"type", "message"}}}}.
+or, for a picture that failed, {{"image", "error": {{"type", "message"}}}}. Where only the annotated
+picture could not be written, both.
 
 {NOTICE}"""
 
@@ -136,7 +137,8 @@ def _parse(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
 
 
 def _analyse_all(options: argparse.Namespace) -> int:
-    if sys.stdout is None:
+    files = options.out is not None or options.report or options.csv
+    if sys.stdout is None and not files:
         raise OutputError("standard output is closed")
     # OpenCV's own threads, measured on two cores: no difference for one picture of 1022 x 767, 2 ms
     # of 25 won for one of 7 megapixels, 1 % lost for many.  With --threads 1 there may be none.
@@ -150,13 +152,14 @@ def _analyse_all(options: argparse.Namespace) -> int:
             contract=options.contract,
         )
     output = None if options.out is None else ResultFolder(options.out)
-    lines = Lines(analyzer.contract.labels, sys.stdout, colour=not options.no_color)
+    lines = Lines(analyzer.contract.labels, sys.stdout or sys.stderr, colour=not options.no_color)
     left_out: list[str] = []
     sources = expand(options.sources, leave_out=options.out, tell=left_out.append)
     jobs = (_name(source, output) for source in sources)
     started = time.perf_counter()
+    printer = _Printer(options, analyzer, lines, keep_on=bool(files))
     with ExitStack() as stack:
-        tell = [_printer(options, analyzer, lines), *_open_files(options, analyzer, stack)]
+        tell = [printer.tell, *_open_files(options, analyzer, stack)]
         then = _finish(thumbnails=options.report is not None) if len(tell) > 1 or output else None
         # Closed, so that an interrupt leaves no picture half written.
         results = stack.enter_context(closing(analyzer.analyze_many(jobs, then=then)))
@@ -171,15 +174,18 @@ def _analyse_all(options: argparse.Namespace) -> int:
         say(f"edge.run: {line}")
     if not options.json:
         lines.end(time.perf_counter() - started)
-    return 1 if lines.failed else 0
+    if printer.broken:  # all that was asked for but this is written
+        raise printer.broken
+    return 1 if lines.failed or printer.unsaved else 0
 
 
 class _Job:
-    """A picture's path, where its annotated copy goes, and its thumbnail once it is made."""
+    """A picture's path, where its annotated copy goes, and what was made or could not be."""
 
     def __init__(self, path: str, save_as: str | None = None) -> None:
         self.path, self.save_as = path, save_as
         self.thumbnail: bytes | None = None
+        self.not_saved: OutputError | None = None
 
     def __fspath__(self) -> str:
         return self.path
@@ -191,21 +197,48 @@ def _name(source: str | LesionEdgeError, output: ResultFolder | None) -> _Job | 
     return _Job(source, output.name(source) if output else None)
 
 
-def _printer(
-    options: argparse.Namespace, analyzer: Analyzer, lines: Lines
-) -> Callable[[_Job, Analysis | LesionEdgeError], None]:
-    model = analyzer.contract.identity()
+class _Printer:
+    """Prints results as they come.
 
-    def tell(job: _Job, result: Analysis | LesionEdgeError) -> None:
-        lines.count(result)
-        if options.json:
-            write_line(json.dumps(_to_dict(job, result, model)))
+    Args:
+        options: the command's.
+        analyzer: whose model answers.
+        lines: makes the lines, and counts.
+        keep_on: whether the run goes on where nothing can be printed any more.
+
+    """
+
+    def __init__(
+        self, options: argparse.Namespace, analyzer: Analyzer, lines: Lines, *, keep_on: bool
+    ) -> None:
+        self._json, self._lines, self._keep_on = options.json, lines, keep_on
+        self._model = analyzer.contract.identity()
+        self.broken: OSError | None = None
+        """Why nothing can be printed."""
+        self.unsaved = 0
+        """How many annotated pictures could not be written."""
+
+    def tell(self, job: _Job, result: Analysis | LesionEdgeError) -> None:
+        """Print a result, and why its annotated picture could not be written."""
+        self._lines.count(result)
+        if self._json:
+            self._write(json.dumps(_to_dict(job, result, self._model)))
         elif isinstance(result, LesionEdgeError):
             say(f"edge.run: {result}")
         else:
-            write_line(lines.result(job.path, result, job.save_as))
+            self._write(self._lines.result(job.path, result, job.save_as))
+        if job.not_saved:
+            self.unsaved += 1
+            if not self._json:
+                say(f"edge.run: {job.not_saved}")
 
-    return tell
+    def _write(self, text: str) -> None:
+        try:
+            write_line(text)
+        except (BrokenPipeError, OutputError) as error:
+            if not self._keep_on:
+                raise
+            self.broken = self.broken or error
 
 
 def _open_files(
@@ -240,8 +273,11 @@ def _finish(*, thumbnails: bool) -> Callable[[_Job | LesionEdgeError, Picture, A
     def finish(job: _Job | LesionEdgeError, picture: Picture, analysis: Analysis) -> None:
         assert isinstance(job, _Job)
         if job.save_as:
-            make_folder(os.path.dirname(job.save_as))
-            save_annotated(job.save_as, picture.image_bgr, analysis, job.path)
+            try:
+                make_folder(os.path.dirname(job.save_as))
+                save_annotated(job.save_as, picture.image_bgr, analysis, job.path)
+            except OutputError as error:  # the answer is there all the same
+                job.save_as, job.not_saved = None, error
         if thumbnails:
             job.thumbnail = make_thumbnail(picture, analysis)
 
@@ -254,6 +290,8 @@ def _to_dict(
     if isinstance(result, LesionEdgeError):
         return {"image": job.path, "error": result.to_dict()}
     line = {"image": job.path, **result.to_dict(), "model": model}
+    if job.not_saved:
+        line["error"] = job.not_saved.to_dict()
     return {**line, "saved": job.save_as} if job.save_as else line
 
 

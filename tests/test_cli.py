@@ -227,6 +227,58 @@ def test_fault_50_a_closed_standard_output_ends_it_quietly() -> None:
         assert process.wait(60) == 1
 
 
+@pytest.mark.parametrize("streams", [">&-", ">/dev/full", "| true"])
+def test_fault_70_files_are_whole_where_standard_output_takes_nothing(
+    tmp_path: Path, streams: str
+) -> None:
+    code = (
+        'set -o pipefail; "$0" -m edge.run pictures/samples --csv "$1/t.csv" --report "$1/r.html"'
+        f' --out "$1/out" {streams}'
+    )
+    command = ["bash", "-c", code, sys.executable, tmp_path]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    rows = (tmp_path / "t.csv").read_text("utf-8-sig").splitlines()
+    assert len(rows) == 1 + len(SAMPLES)
+    assert not any("Interrupted" in row for row in rows)
+    assert len(list((tmp_path / "out").iterdir())) == len(SAMPLES)
+    assert (tmp_path / "r.html").read_text().count("<article") == len(SAMPLES)
+
+
+def test_fault_41_an_answer_is_told_though_its_annotated_picture_cant_be_written(
+    tmp_path: Path,
+) -> None:
+    """FAULTS 41: beside the error, and the exit status is 1."""
+    code = (
+        "import sys; from edge import OutputError, run\n"
+        "def save(path, *_): raise OutputError(f'{path}: no space')\n"
+        "run.save_annotated = save\n"
+        "sys.exit(run.main(sys.argv[1:]))"
+    )
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        SAMPLES[0],
+        "--out",
+        tmp_path,
+        "--csv",
+        tmp_path / "t.csv",
+    ]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert f"{SAMPLES[0]}: benign, P(malignant) 0." in result.stdout
+    assert " -> " not in result.stdout
+    assert f"edge.run: {tmp_path}/{SAMPLES[0].stem}_annotated.jpg: no space" in result.stderr
+    assert "benign" in (tmp_path / "t.csv").read_text().splitlines()[1].split(",")[1]
+    result = subprocess.run(
+        [*command, "--json"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    line = json.loads(result.stdout)
+    assert (line["label"], line["error"]["type"]) == ("benign", "OutputError")
+    assert "saved" not in line
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
 @pytest.mark.parametrize("options", [[], ["--json"]])
 def test_a_full_standard_output_is_one_line_and_exit_1(options: list[str]) -> None:
