@@ -649,7 +649,7 @@ def test_fault_62_weights_that_are_something_else_are_named_with_a_way_out(tmp_p
     checkpoint = tmp_path / "model.data-00000-of-00001"
     checkpoint.write_bytes(b"\x01\x02\x03 of no kind\xff\xfe")
     for name, holds, says in (
-        ("saved", "saved_model.pb", r"SavedModel folder.*model\.save\('model\.keras'\)"),
+        ("saved", "saved_model.pb", r"SavedModel.*model\.save\('model\.keras'\)"),
         ("unpacked", "model.weights.h5", r"unpacked \.keras archive; pack"),
     ):
         (tmp_path / name).mkdir()
