@@ -130,7 +130,7 @@ def test_fault_68_a_status_file_that_cannot_be_written_is_a_finding_and_told_onc
     status = tmp_path / "gone" / "status.json"
     source = str(SAMPLES[0].parent)
     found = _check(source, tmp_path / "out", "--status-file", str(status))
-    assert (found[0], found[1]["status"]["level"]) == (1, "failed")
+    assert (found[0], found[1]["status"]["level"]) == (0, "warning")
     result = run_module(
         "edge.camera", "--source", source, "--interval", "0", "--count", "3", "--save", "none",
         "--status-file", status,

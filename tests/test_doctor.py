@@ -355,6 +355,13 @@ def test_fault_68_a_usb_camera_is_named_by_what_does_not_change(root: Path) -> N
     assert legacy.message == "/dev/video10 (mmal service 16.1) may be opened: --source /dev/video10"
 
 
+def test_fault_68_a_receiver_of_a_camera_is_no_codec(root: Path) -> None:
+    _device(root, 0, "sun6i-csi-capture", 0o600, driver="sun6i-csi")
+    _device(root, 1, "sun8i-di", 0o600, driver="sun8i-di")
+    (camera,) = system.check_cameras(str(root))
+    assert camera.message == "/dev/video0 (sun6i-csi-capture) may be opened: --source /dev/video0"
+
+
 # What the loaders of glibc and CPython print, word for word, and Debian's name of what helps.
 _NO_FILE = "cannot open shared object file: No such file or directory"
 _AGAIN = "-m pip install --force-reinstall --no-cache-dir opencv-python-headless"
@@ -500,7 +507,7 @@ def test_fault_68_a_picture_and_a_model_that_are_refused_are_given_a_command(
     ("library", "package"),
     [
         ("libopenblas.so.0", "libopenblas0"), ("libgfortran.so.5", "libgfortran5"),
-        ("libquadmath.so.0", "libquadmath0"), ("libstdc++.so.6", "libstdc++6"),
+        ("libjpeg.so.62", "libjpeg62-turbo"), ("libquadmath.so.0", "libquadmath0"), ("libstdc++.so.6", "libstdc++6"),
         ("libX11.so.6", "libx11-6"), ("libSM.so.6", "libsm6"), ("libtiff.so.6", "libtiff6"),
         ("libavcodec.so.59", "libavcodec59"), ("libusb-1.0.so.0", "libusb-1.0-0"),
         ("libImath-3_1.so.29", "libimath-3-1-29"), ("libz.so.1", "zlib1g"),

@@ -113,7 +113,7 @@ def check_status_file(path: str) -> Finding:
     if os.path.isdir(path) or not os.path.isdir(folder) or not os.access(folder, os.W_OK):
         return Finding(
             "status",
-            "failed",
+            "warning",  # the loop goes on without
             f"{printable(path)}: can't be written",
             "choose a file in a folder that is there and yours: --status-file FILE",
         )

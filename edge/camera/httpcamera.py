@@ -144,7 +144,7 @@ class HttpCamera(Camera):
         if self._response is not None:
             self._response.close()
         self._response = self._stream = self._other = self._data = None
-        self._ahead = b""
+        self._ahead, self.warnings = b"", ()
 
     def _fetch(self) -> None:
         """Send a request and see what it gives: a stream, a picture, or something for FFmpeg."""
