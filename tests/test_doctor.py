@@ -14,15 +14,18 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
-from edge import ModelError, PictureError, findings, libraries, rights, system
+from edge import ModelError, OutputError, PictureError, findings, libraries, rights, system
+from edge.drawing import save_annotated
 from edge.modelfile import unpack
 from edge.picture import read_bytes
 from edge.runtime import load_model_file
 
 from .conftest import run_module
 from .pictures import MODELS, ROOT
+from .test_annotate import analysis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -464,6 +467,13 @@ def test_fault_69_a_broken_runtime_is_one_line_with_what_helps(
         assert f"{sys.executable} -m pip" in text
 
 
+def test_fault_68_a_python_that_cant_be_started_is_a_finding(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    assert "/nowhere/python can't be started: No such file" in system.check_numpy().message
+
+
 def test_fault_68_root_is_told_no_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
     for user, expected in ((0, "apt install x"), (1000, "sudo apt install x")):
         monkeypatch.setattr(os, "geteuid", lambda user=user: user)
@@ -495,6 +505,13 @@ def test_fault_68_a_picture_and_a_model_that_are_refused_are_given_a_command(
     def refuse(*_: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
+    monkeypatch.setattr("edge.drawing.write_atomically", refuse)
+    with pytest.raises(
+        OutputError, match=re.escape(f"; if it is yours: chmod u+rwX -- {tmp_path}")
+    ):
+        save_annotated(
+            str(path), np.zeros((9, 9, 3), np.uint8), analysis(np.zeros((9, 9, 3), "u1"))
+        )
     monkeypatch.setattr(os, "open", refuse)
     said = f"can't be read: Permission denied; if it is yours: chmod u+rwX -- {path}"
     with pytest.raises(PictureError, match=re.escape(said)):
@@ -507,7 +524,8 @@ def test_fault_68_a_picture_and_a_model_that_are_refused_are_given_a_command(
     ("library", "package"),
     [
         ("libopenblas.so.0", "libopenblas0"), ("libgfortran.so.5", "libgfortran5"),
-        ("libjpeg.so.62", "libjpeg62-turbo"), ("libquadmath.so.0", "libquadmath0"), ("libstdc++.so.6", "libstdc++6"),
+        ("libjpeg.so.62", "libjpeg62-turbo"),
+        ("libquadmath.so.0", "libquadmath0"), ("libstdc++.so.6", "libstdc++6"),
         ("libX11.so.6", "libx11-6"), ("libSM.so.6", "libsm6"), ("libtiff.so.6", "libtiff6"),
         ("libavcodec.so.59", "libavcodec59"), ("libusb-1.0.so.0", "libusb-1.0-0"),
         ("libImath-3_1.so.29", "libimath-3-1-29"), ("libz.so.1", "zlib1g"),
