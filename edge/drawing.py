@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import cv2
@@ -115,7 +116,10 @@ def save_annotated(
     try:
         write_atomically(path, data)
     except OSError as error:
-        message = f"{printable(path)}: can't be written: {error.strerror or error}"
+        from .rights import advice  # where it can be written, none is needed
+
+        way_out = advice(os.path.dirname(path), error)
+        message = f"{printable(path)}: can't be written: {error.strerror or error}{way_out}"
         raise OutputError(message) from error
 
 

@@ -190,6 +190,8 @@ def run_probe(code: str, *arguments: str) -> Any:
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         return {"error": f"no answer within {_PROBE_TIMEOUT_S:.0f} s"}
+    except OSError as error:
+        return {"error": f"{sys.executable} can't be started: {error.strerror}"}
     if result.returncode < 0:
         name = signal.Signals(-result.returncode).name
         return {"error": f"the process died by {name}: a library not made for this processor?"}

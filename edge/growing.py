@@ -86,7 +86,10 @@ def growing_file(path: str, *endings: str) -> Iterator[GrowingFile]:
     except OutputError:
         raise
     except OSError as error:
-        raise _not_written(name, error) from error
+        from .rights import advice  # where it can be written, none is needed
+
+        written = _not_written(name, error)
+        raise OutputError(f"{written}{advice(folder, error)}") from error
     if early is not None:
         raise early
 

@@ -38,4 +38,4 @@ def advice(path: str | os.PathLike[str], error: BaseException) -> str:
     if not isinstance(error, PermissionError):
         return ""
     command = grant(path)
-    return f"; if it is yours: {command}" if command else "; it is the system's own: leave it out"
+    return f"; if it is yours: {command}" if command else "; it is the system's own: choose another"

@@ -161,7 +161,8 @@ def test_fault_70_settings_of_pip_and_python_for_other_work_dont_reach_the_insta
         PIP_INDEX_URL="http://127.0.0.1:9/", PIP_DRY_RUN="1", PIP_REPORT=str(elsewhere),
         PIP_LOG="/nowhere/log", PIP_SRC="line\nPIP_LINE=x", PYTHONPATH=str(tmp_path),
         PYTHONHOME="/nowhere", PYTHONUSERBASE=str(elsewhere), PYTHONNOUSERSITE="",
-        PYTHONWARNINGS="error", TMPDIR="nowhere", CDPATH="/:.", LC_ALL="C",
+        PYTHONWARNINGS="error", __PYVENV_LAUNCHER__="/bin/false",
+        TMPDIR="nowhere", CDPATH="/:.", LC_ALL="C",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert "picture.jpg: malignant, P(malignant) 0.3" in result.stdout
@@ -173,6 +174,26 @@ def test_fault_70_without_a_home_the_script_asks_for_a_folder(made: Path) -> Non
     result = _install(made, HOME="unset")
     assert result.returncode == 1
     assert result.stderr == "install.sh: HOME isn't set; name a folder: sh install.sh FOLDER\n"
+
+
+def test_fault_70_a_python_that_isnt_one_is_said_to_be(made: Path, tmp_path: Path) -> None:
+    for python in ("/bin/false", shutil.which("true") or "true"):
+        result = _install(made, tmp_path / "device", PYTHON=python)
+        assert result.returncode == 1
+        assert result.stderr.startswith("install.sh: ")
+        assert python in result.stderr or "these wheels are for" in result.stderr
+        assert result.stderr.endswith("PYTHON=...\n")
+    assert not (tmp_path / "device").exists()
+
+
+def test_fault_70_a_folder_that_cant_be_made_is_one_line(made: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file" / "device", "/proc/device"):
+        result = _install(made, folder)
+        assert result.returncode == 1
+        assert result.stderr == (
+            f"install.sh: {folder} can't be written; name another folder: sh install.sh FOLDER\n"
+        )
 
 
 def test_fault_70_an_option_is_no_folder(made: Path, tmp_path: Path) -> None:
