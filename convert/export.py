@@ -13,12 +13,10 @@ import numpy as np
 
 from .calibration import BODY_OUTPUT, open_undelegated, operations, tensors_by_layer
 from .errors import ExportError
-from .network import INPUT_SIZE_WH, build_network
+from .network import INPUT_SIZE_WH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    import keras
 
     from .calibration import Ranges
     from .network import Arrays
@@ -33,26 +31,13 @@ def fold_contract(weights: Weights, pixels: PixelContract) -> Arrays:
     return {**weights.arrays, "conv1": pixels.fold(*weights.arrays["conv1"])}
 
 
-def build_folded(weights: Weights, pixels: PixelContract) -> keras.Model:
-    """Return the network with its pixel contract folded into conv1: raw BGR 0..255 in."""
-    return build_network(arrays=fold_contract(weights, pixels))
-
-
-def export_float32(
-    model: Callable[[Any], Any],
-    *,
-    dtype: str,
-    size_wh: tuple[int, int] = INPUT_SIZE_WH,
-    batch: int = 1,
-) -> bytes:
+def export_float32(model: Callable[[Any], Any], *, dtype: str) -> bytes:
     """Return a network as a float32 flatbuffer whose input has the given dtype.
 
     Args:
         model: takes raw bytes as float32, such as a Keras model whose contract is folded in, or
             what :func:`convert.optimise.build_planned` returns.
         dtype: ``uint8``, with a cast as the first operation, or ``float32`` without.
-        size_wh: of the picture; the benchmarks have smaller ones.
-        batch: how many of them; the benchmarks have one of several.
 
     Raises:
         ExportError: the converter failed, or left shape arithmetic in the graph.
@@ -60,12 +45,12 @@ def export_float32(
     """
     import tensorflow as tf
 
-    width, height = size_wh
+    width, height = INPUT_SIZE_WH
 
     def infer(image: Any) -> Any:
         return model(tf.cast(image, tf.float32))
 
-    signature = tf.TensorSpec((batch, height, width, 3), dtype, name="image")
+    signature = tf.TensorSpec((1, height, width, 3), dtype, name="image")
     concrete = tf.function(infer, autograph=False).get_concrete_function(signature)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
     try:

@@ -117,22 +117,13 @@ LAYERS = tuple(spec for spec in NETWORK if spec.kernel)
 """The four layers that have weights, in the order in which the file holds them."""
 
 
-def output_shapes(
-    arrays: Arrays | None = None, size_wh: tuple[int, int] = INPUT_SIZE_WH
-) -> dict[str, tuple[int, ...]]:
-    """Return what each layer gives, by name: (height, width, channels), or (values,).
-
-    Args:
-        arrays: (kernel, bias) of :data:`LAYERS`, whose channel counts are taken; None is the whole
-            network's.
-        size_wh: of the picture.
-
-    """
-    width, height = size_wh
+def output_shapes() -> dict[str, tuple[int, ...]]:
+    """Return what each layer gives, by name: (height, width, channels), or (values,)."""
+    width, height = INPUT_SIZE_WH
     shape: tuple[int, ...] = (height, width, 3)
     shapes = {}
     for spec in NETWORK:
-        channels = _outputs(spec, arrays) if spec.kernel else shape[-1]
+        channels = spec.kernel[-1] if spec.kernel else shape[-1]
         if spec.kind == "Flatten":
             shape = (math.prod(shape),)
         elif spec.kind == "Dense":
@@ -142,25 +133,6 @@ def output_shapes(
             shape = (*((side - size) // step + 1 for side in shape[:2]), channels)
         shapes[spec.name] = shape
     return shapes
-
-
-def multiply_adds(
-    arrays: Arrays | None = None, size_wh: tuple[int, int] = INPUT_SIZE_WH
-) -> dict[str, int]:
-    """Return the multiply-adds that each layer with weights takes for one picture, by name.
-
-    Args:
-        arrays: see :func:`output_shapes`.
-        size_wh: of the picture.
-
-    """
-    shapes, counts, inputs = output_shapes(arrays, size_wh), {}, 3
-    for spec in NETWORK:
-        shape = shapes[spec.name]
-        if spec.kernel:
-            counts[spec.name] = math.prod(shape) * spec.window[0] ** 2 * inputs
-        inputs = shape[-1]
-    return counts
 
 
 def receptive_field(last: str, first: str = NETWORK[0].name) -> tuple[int, int]:
@@ -177,22 +149,13 @@ def receptive_field(last: str, first: str = NETWORK[0].name) -> tuple[int, int]:
 
 
 def dense1_by_place(arrays: Arrays) -> NDArray[np.float32]:
-    """Return dense1's kernel as (rows, columns, channels, units): what it weighs pool2 by.
-
-    Args:
-        arrays: (kernel, bias) of :data:`LAYERS`, of a square picture.
-
-    """
-    kernel, channels = arrays["dense1"][0], arrays["conv2"][1].size
-    side = math.isqrt(kernel.shape[0] // channels)
-    return kernel.reshape(side, side, channels, -1)
+    """Return dense1's kernel as (rows, columns, channels, units): what it weighs pool2 by."""
+    kernel, _ = arrays["dense1"]
+    rows, columns, _ = output_shapes()["pool2"]
+    return kernel.reshape(rows, columns, -1, kernel.shape[1])
 
 
-def build_network(
-    front: Sequence[FrontLayer] = (),
-    arrays: Arrays | None = None,
-    size_wh: tuple[int, int] = INPUT_SIZE_WH,
-) -> keras.Model:
+def build_network(front: Sequence[FrontLayer] = (), arrays: Arrays | None = None) -> keras.Model:
     """Build the network: float32 (batch, 500, 500, 3) to float32 (batch, 1) in 0..1.
 
     The output is P(malignant).  What the input values mean (channel order, scale) is the
@@ -202,7 +165,6 @@ def build_network(
         front: the layers that scale the input before conv1 does anything; none in our own files.
         arrays: (kernel, bias) of :data:`LAYERS`, perhaps with fewer channels; None leaves the
             whole network untrained.
-        size_wh: of the picture.
 
     Raises:
         RuntimeError: the parameter count is not 2,391,237, so a layer was changed.
@@ -210,14 +172,15 @@ def build_network(
     """
     import keras
 
-    width, height = size_wh
+    width, height = INPUT_SIZE_WH
     inputs = x = keras.Input((height, width, 3), name="image")
     for layer in front:
         x = getattr(keras.layers, layer.kind)(**layer.settings)(x)
     for spec in NETWORK:
         settings = dict(spec.settings)
-        if spec.kernel:
-            settings["units" if spec.kind == "Dense" else "filters"] = _outputs(spec, arrays)
+        if arrays and spec.kernel:
+            channels = int(arrays[spec.name][1].size)
+            settings["units" if spec.kind == "Dense" else "filters"] = channels
         x = getattr(keras.layers, spec.kind)(**settings, name=spec.name)(x)
     model = keras.Model(inputs, x, name="lesion")
     if arrays is None and model.count_params() != PARAMETER_COUNT:
@@ -227,7 +190,3 @@ def build_network(
     for name, weights in (arrays or {}).items():
         model.get_layer(name).set_weights(list(weights))
     return model
-
-
-def _outputs(spec: LayerSpec, arrays: Arrays | None) -> int:
-    return spec.kernel[-1] if arrays is None else int(arrays[spec.name][1].size)

@@ -24,7 +24,7 @@ from hypothesis import strategies as st  # noqa: E402
 
 from convert.architecture import _INERT, check_architecture  # noqa: E402
 from convert.errors import WeightsError  # noqa: E402
-from convert.export import build_folded  # noqa: E402
+from convert.export import fold_contract  # noqa: E402
 from convert.model_config import MAX_CONFIG_BYTES, read_layers  # noqa: E402
 from convert.network import LAYERS, build_network  # noqa: E402
 from convert.parity import keras_answers  # noqa: E402
@@ -572,7 +572,7 @@ def test_scaling_in_front_is_folded_and_answers_as_the_model_itself(
     model = Parts(front=fronts()[name]).sequential()
     weights = read_weights(save(model, tmp_path / f"model.{suffix}"))
     contract = PixelContract(order, (1.0,) * 3, (0.0,) * 3)
-    folded = build_folded(weights, contract.then(weights.front))
+    folded = build_network(arrays=fold_contract(weights, contract.then(weights.front)))
     reference = build_network(weights.front, weights.arrays)
     for path in HELD_OUT[:2]:
         picture = cv2.resize(imread(path), (500, 500)).astype(np.uint8, copy=False)

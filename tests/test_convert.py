@@ -19,7 +19,6 @@ from convert.network import (
     LAYERS,
     PARAMETER_COUNT,
     build_network,
-    multiply_adds,
     output_shapes,
 )
 from convert.pictures import load_set
@@ -79,8 +78,6 @@ def test_the_network_has_the_upstream_shapes_and_parameters() -> None:
         "dense1": (10,),
         "dense2": (1,),
     }
-    by_hand = [497**2 * 32 * 48, 245**2 * 16 * 512, 238144 * 10, 10]
-    assert list(multiply_adds().values()) == by_hand
     counts = [int(np.prod(layer.kernel)) + layer.bias[0] for layer in LAYERS]
     assert counts == [1568, 8208, 2381450, 11]
 
