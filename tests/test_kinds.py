@@ -131,6 +131,21 @@ FILES = {
     "page, upper case": (b"\xef\xbb\xbf\r\n <HTML>\xe9" + NOISE, "web page", "address"),
     "lfs": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "LFS", "git lfs pull"),
     "annex": (b"/annex/objects/SHA256E-s10--0.h5\n", "git-annex", "git annex get"),
+    "openvino": (b'<?xml version="1.0"?>\n<net name="m" version="11">', "OpenVINO", "-m convert"),
+    "pmml": (b'<?xml version="1.0"?>\n<PMML version="4.4">', "PMML", "-m convert"),
+    "tfjs": (b'{"format": "layers-model", "modelTopology": {}}', "TensorFlow.js", "-m convert"),
+    "tfjs, graph": (b'{"format":"graph-model","signature":{}}', "TensorFlow.js", "-m convert"),
+    "keras index": (
+        b'{"metadata": {}, "weight_map": {"/a": ["m_00000.weights.h5"]}}',
+        "in several",
+        "save(",
+    ),
+    "core ml": (
+        b"\x08\x04" + field(2, field(1, field(1, b"image") + field(3, b"x"))) + NOISE,
+        "Core ML",
+        "-m convert",
+    ),
+    "saved model, zipped": (zipped("m/saved_model.pb", "m/variables/x"), "SavedModel", "unzip"),
     "zip": (zipped("pictures/a.jpg"), "zip archive", "unzip"),
     "keras": (zipped("metadata.json", "config.json", "model.weights.h5"), "Keras", "-m convert"),
     "pytorch": (zipped("archive/data.pkl", "archive/data/0"), "PyTorch", "-m convert"),
@@ -300,6 +315,26 @@ def test_fault_62_a_contract_of_another_kind_is_refused_by_its_own_path(
     assert text.startswith(f"{contract}: ")
     assert name in text
     assert way_out in text
+
+
+@pytest.mark.parametrize(
+    ("names", "kind"),
+    [
+        (("checkpoint", "ckpt-1.index", "ckpt-1.data-00000-of-00001"), "checkpoint"),
+        (("_METADATA", "manifest.ocdbt"), "checkpoint"),
+        (("model.json", "group1-shard1of1.bin"), "TensorFlow.js"),
+        (("Manifest.json", "Data"), "Core ML"),
+    ],
+)
+def test_fault_62_a_folder_of_another_program_is_named(
+    names: tuple[str, ...], kind: str, tmp_path: Path
+) -> None:
+    for name in names:
+        (tmp_path / name).write_bytes(b"x")
+    found = identify_folder(tmp_path)
+    assert found is not None
+    assert kind in found.name
+    assert "-m convert" in found.way_out
 
 
 def test_fault_62_a_folder_given_as_the_model_says_which_file_to_give(tmp_path: Path) -> None:

@@ -571,6 +571,33 @@ def test_fault_32_an_extra_layer_is_named(kept: Kept, tmp_path: Path) -> None:
         read_weights(tmp_path / "more.h5")
 
 
+@pytest.mark.parametrize(
+    ("layer", "name"),
+    [
+        (keras.layers.LeakyReLU(), "leaky_re_lu"),
+        (keras.layers.AveragePooling2D(1), "average_pooling2d"),
+        (keras.layers.Rescaling(1 / 255), "rescaling"),
+    ],
+)
+def test_fault_58_weights_alone_of_a_layer_that_is_not_ours_are_refused_by_its_name(
+    kept: Kept, tmp_path: Path, layer: Any, name: str
+) -> None:
+    """58: such a layer has no weights, but a group of its own."""
+    again = type(layer).from_config({**layer.get_config(), "name": f"{name}_7"})
+    image = keras.Input((500, 500, 3))
+    ours = custom_named(kept)
+    inner = keras.Model(ours.inputs, ours.outputs)  # without an optimizer
+    model = keras.Model(image, inner(again(image)))
+    model.save_weights(tmp_path / "new.weights.h5")
+    with pytest.raises(WeightsError, match=rf"its layer {name} is called.*model\.save"):
+        read_weights(tmp_path / "new.weights.h5")
+    model.save(tmp_path / "old.h5")
+    with h5py.File(tmp_path / "old.h5", "r+") as file:
+        del file.attrs["model_config"]
+    with pytest.raises(WeightsError, match=rf"its layer {name}_7 is called.*model\.save"):
+        read_weights(tmp_path / "old.h5")
+
+
 def test_another_order_is_refused(kept: Kept, tmp_path: Path) -> None:
     def change(file: Any) -> None:
         names = ["dense1", "conv1", "conv2", "dense2"]
