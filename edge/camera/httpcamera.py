@@ -116,6 +116,7 @@ class HttpCamera(Camera):
             if not self._grab_newest(self._stream):
                 self._short = time.monotonic() - self._connected_s < _SHORT_S
                 self._fetch()
+                self._given = True
             return True
         # The picture that the opening gave is a frame as well, while it is new.
         if self._given or time.monotonic() - self._arrived_s > _NEW_S:
