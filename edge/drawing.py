@@ -118,7 +118,7 @@ def save_annotated(
     except OSError as error:
         from .rights import advice  # where it can be written, none is needed
 
-        way_out = advice(os.path.dirname(path), error)
+        way_out = advice(os.path.dirname(path), error, write=True)
         message = f"{printable(path)}: can't be written: {error.strerror or error}{way_out}"
         raise OutputError(message) from error
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeAlias
 from .files import printable
 from .libraries import is_known, pip
 from .output import write_line
-from .rights import grant, sudo
+from .rights import make, sudo
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -237,7 +237,7 @@ def _folder_failed(path: str, error: OSError) -> Finding:
     elif error.errno == errno.EROFS:
         fix = sudo(f'mount -o remount,rw "$(findmnt -no TARGET -T {shlex.quote(there)})"')
     elif error.errno in (errno.EACCES, errno.EPERM):
-        fix = _permit(path, there) or fix
+        fix = make(path, there) or fix
     if os.path.islink(there) and not os.path.exists(there):
         return Finding(
             "folder",
@@ -247,15 +247,6 @@ def _folder_failed(path: str, error: OSError) -> Finding:
         )
     reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
     return Finding("folder", "failed", f"{path}: can't be written: {reason}", fix)
-
-
-def _permit(path: str, there: str) -> str | None:
-    """Return how this user may write to a folder; ``there`` is as much of it as exists."""
-    command = grant(there)
-    if command is None or there == path or command.startswith("chmod"):
-        return command
-    quoted = shlex.quote(path)  # the folder above stays whose it is
-    return f'{sudo("mkdir")} -p -- {quoted} && {sudo("chown")} "$USER" -- {quoted}'
 
 
 def _size(count: int) -> str:

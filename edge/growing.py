@@ -89,7 +89,7 @@ def growing_file(path: str, *endings: str) -> Iterator[GrowingFile]:
         from .rights import advice  # where it can be written, none is needed
 
         written = _not_written(name, error)
-        raise OutputError(f"{written}{advice(folder, error)}") from error
+        raise OutputError(f"{written}{advice(folder, error, write=True)}") from error
     if early is not None:
         raise early
 

@@ -88,6 +88,6 @@ def make_folder(folder: str) -> None:
     except OSError as error:
         from .rights import advice  # where it can be made, none is needed
 
-        way_out = advice(folder, error)
+        way_out = advice(folder, error, write=True)
         message = f"{printable(folder)}: can't be made a folder: {error.strerror}{way_out}"
         raise OutputError(message) from error

@@ -235,7 +235,7 @@ def test_fault_70_files_are_whole_where_standard_output_takes_nothing(
         'set -o pipefail; "$0" -m edge.run pictures/samples --csv "$1/t.csv" --report "$1/r.html"'
         f' --out "$1/out" {streams}'
     )
-    command = ["bash", "-c", code, sys.executable, tmp_path]
+    command: list[str | Path] = ["bash", "-c", code, sys.executable, tmp_path]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 1
     rows = (tmp_path / "t.csv").read_text("utf-8-sig").splitlines()
@@ -255,7 +255,7 @@ def test_fault_41_an_answer_is_told_though_its_annotated_picture_cant_be_written
         "run.save_annotated = save\n"
         "sys.exit(run.main(sys.argv[1:]))"
     )
-    command = [
+    command: list[str | Path] = [
         sys.executable,
         "-c",
         code,

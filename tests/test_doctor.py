@@ -488,12 +488,30 @@ def test_fault_68_a_right_that_is_missing_is_given_by_whom_it_belongs_to(
     me, quoted = os.geteuid(), shlex.quote(str(mine))
     assert rights.grant(mine) == f"chmod u+rwX -- {quoted}"
     assert rights.grant(mine / "below") == f"chmod u+rwX -- {quoted}"
+    assert rights.make(str(mine / "below"), str(mine)) == f"chmod u+rwX -- {quoted}"
+    refused = PermissionError(errno.EACCES, "")
+    assert rights.advice(mine, refused, write=True) == f"; if it is yours: chmod u+rwX -- {quoted}"
     monkeypatch.setattr(os, "geteuid", lambda: me + 1)
     assert rights.grant(mine) == (
         f'sudo chown -R "$USER" -- {quoted} && chmod -R u+rwX -- {quoted}'
     )
-    for systems in ("/", "/sys/kernel", "/proc/1/mem", "/dev/mem", "/not there"):
+    assert rights.advice(mine, refused, write=True) == "; it isn't yours: choose another"
+    assert rights.grant(mine / "below") is None
+    below = shlex.quote(str(mine / "below"))
+    made = f'sudo mkdir -p -- {below} && sudo chown "$USER" -- {below}'
+    assert rights.make(str(mine / "below"), str(mine)) == made
+    for systems in (
+        "/",
+        "/sys/kernel",
+        "/proc/1",
+        "/dev",
+        "/not there",
+        "/usr/bin",
+        "/etc",
+        "/tmp",
+    ):
         assert rights.grant(systems) is None
+    assert rights.make("/sys/kernel/x", "/sys/kernel") is None
 
 
 def test_fault_68_a_picture_and_a_model_that_are_refused_are_given_a_command(
