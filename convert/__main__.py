@@ -48,8 +48,8 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m convert"
     except OSError as error:
         what = printable(error.filename) if isinstance(error.filename, str) else "a file"
         say(
-            f"convert: {what}: {error.strerror or error}; make room there, or set TMPDIR to a "
-            "folder that has it"
+            f"convert: {what} can't be read or written: {error.strerror or error}; if there is no "
+            "room, make some, or set TMPDIR to a folder that has it"
         )
         return 1
 

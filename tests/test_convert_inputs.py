@@ -129,7 +129,7 @@ def test_no_folder_for_temporary_files_is_one_line(
     monkeypatch.setattr(command.tempfile, "TemporaryFile", refuse)
     assert command.main([]) == 1
     said = capsys.readouterr().err
-    assert said.startswith(f"convert: {tmp_path}: No space left on device")
+    assert said.startswith(f"convert: {tmp_path} can't be read or written: No space left")
     assert "TMPDIR" in said
 
 
