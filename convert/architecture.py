@@ -73,6 +73,12 @@ _WRITTEN = {
     "Dense": "units activation use_bias",
 }
 """By class: the settings that Keras 2 and 3 write of it in every release."""
+_OPTIONAL = frozenset(
+    "noise_shape seed data_format axis mean variance invert streaming optional ragged sparse "  # noqa: SIM905
+    "type_spec batch_size".split()
+)
+"""Settings that Keras writes of a layer in some releases; of augmentations there are more."""
+_OPEN = ("Random", "Mix", "Cut", "Rand", "Aug")
 _REQUIRED = ("filters", "kernel_size", "units")
 _IGNORED = frozenset(
     "name trainable dtype autocast batch_input_shape batch_shape input_shape "  # noqa: SIM905
@@ -187,10 +193,20 @@ def _check_written(layer: ConfigLayer, keras_version: tuple[int, ...]) -> None:
     written += ["data_format"] if layer.kind == "Flatten" and keras_version >= (2, 2) else []
     written += ["groups"] if layer.kind == "Conv2D" and keras_version >= (2, 4) else []
     missing = next((key for key in written if key not in layer.config), None)
+    added = None
+    if layer.kind in (*_INERT, "Activation", "Rescaling", "Normalization") and (
+        not layer.kind.startswith(_OPEN)
+    ):
+        known = {*written, *_IGNORED, *_OPTIONAL}
+        added = next(
+            (key for key, value in layer.config.items() if value and key not in known), None
+        )
     # What is an operation and no layer has only a name.
     foreign = layer.kind in ("Relu", "Sigmoid") and set(layer.config) != {"name"}
-    if missing or foreign:
-        what = f"it says no {missing}" if missing else "it has settings of a layer"
+    if missing or added or foreign:
+        what = "it has settings of a layer"
+        if missing or added:
+            what = f"it says no {missing}" if missing else f"Keras' own has no {_plain(added)}"
         raise WeightsError(
             f"{layer}: it is called like a class of Keras but is another ({what}): what it "
             "computes is in the program that made it"

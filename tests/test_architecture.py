@@ -500,6 +500,14 @@ def test_fault_58_an_h5_with_a_class_that_lacks_keras_own_settings_is_refused(
     assert re_search("called like a class of Keras but is another|no layer of Keras", said)
 
 
+@pytest.mark.parametrize("name", ["dropout", "flatten"])
+def test_fault_58_a_setting_that_keras_own_class_has_not_is_refused(name: str) -> None:
+    config = keras_2(sequential=True)
+    layer(config, name)["config"]["fraction"] = 0.5
+    with pytest.raises(WeightsError, match="fraction"):
+        check(config)
+
+
 @pytest.mark.parametrize("module", ["kerasfoo.layers", "keras_cv.layers", "tensorflow.mine", None])
 def test_fault_58_a_module_that_only_looks_like_keras_is_refused(module: str | None) -> None:
     config = json.loads(Parts().sequential().to_json())

@@ -126,7 +126,7 @@ def test_no_folder_for_temporary_files_is_one_line(
     def refuse() -> None:
         raise OSError(28, "No space left on device", str(tmp_path))
 
-    monkeypatch.setattr(command.tempfile, "TemporaryFile", refuse)
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     assert command.main([]) == 1
     said = capsys.readouterr().err
     assert said.startswith(f"convert: {tmp_path} can't be read or written: No space left")
