@@ -40,9 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
-    Arrays = Mapping[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
+    from .network import Arrays
 
 MAX_BYTES = 256 << 20
 """Neither a file nor what a zip unpacks to may be larger; the network's own is 10 MB."""

@@ -37,15 +37,13 @@ from .model_config import MAX_CONFIG_BYTES, read_layers
 from .network import LAYERS, LayerSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     from .architecture import Statistics
     from .model_config import ConfigLayer
-    from .network import FrontLayer
-
-    Arrays = Mapping[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
+    from .network import Arrays, FrontLayer
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 """What an HDF5 file begins with (HDF5 File Format Specification, II.A)."""
