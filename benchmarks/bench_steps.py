@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from edge import Analyzer, decode, find_regions, read_picture
-from edge.preprocess import resize_into
-from edge.runtime import Classifier, default_threads
+from edge.model.classifier import Classifier, default_threads
+from edge.model.preprocess import resize_into
 
 from .common import PICTURE
 from .conftest import MODELS

@@ -8,8 +8,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge import board
-from edge.runtime import usable_cores
+from edge.doctor import board
+from edge.model.classifier import usable_cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

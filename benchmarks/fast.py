@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import cv2
 
 from edge import Analyzer, PictureError
-from edge.sources import expand
+from edge.cli.sources import expand
 
 from .common import MODEL, make_parser
 from .turns import take_turns

@@ -19,8 +19,8 @@ import numpy as np
 
 from edge import Analyzer
 from edge.camera import Camera, Settings, SnapshotLoop
-from edge.camera.httpcamera import HttpCamera
-from tests.mjpeg_server import MjpegServer, Stream, smooth
+from edge.camera.sources.http import HttpCamera
+from tests.support.mjpeg_server import MjpegServer, Stream, smooth
 
 from .common import make_parser
 

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 
-from edge import Analyzer, LesionEdgeError, board
+from edge import Analyzer, LesionEdgeError
+from edge.cli.terminal import Progress
+from edge.doctor import board
 from edge.files import write_atomically
-from edge.runtime import usable_cores
-from edge.terminal import Progress
+from edge.model.classifier import usable_cores
 
 from . import environment
 from .common import PICTURE, ROOT, make_parser, process_seconds

@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from edge.modelfile import unpack
+from edge.model.file import unpack
 
 from .common import MODEL, PICTURE, make_parser, process_seconds
 from .turns import ratio, summary, take_turns

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 import cv2
 
 from edge import Analyzer
-from edge.runtime import default_threads
-from edge.sources import expand
+from edge.cli.sources import expand
+from edge.model.classifier import default_threads
 
 from .common import ROOT, make_parser
 from .turns import ratio, seconds, take_turns

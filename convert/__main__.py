@@ -11,10 +11,10 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from edge.cli.output import write_line
+from edge.cli.terminal import open_streams, quiet_native_stderr, say
 from edge.errors import LesionEdgeError
 from edge.files import printable, write_atomically
-from edge.output import write_line
-from edge.terminal import open_streams, quiet_native_stderr, say
 
 from .errors import ConvertError, ParityError, UsageError
 from .options import VARIANTS, make_parser
@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from .parity import Budget
+    from convert.quantise.preprocessing import PixelContract
+    from convert.verify.parity import Budget
+    from convert.weights.file import Weights
+
     from .pipeline import Job, Outcome
-    from .pixels import PixelContract
-    from .weights import Weights
 
 _DEFAULT_WEIGHTS = Path(__file__).resolve().parent.parent / "models" / "model.h5"
 """In a checkout; an installed package has none."""
@@ -124,7 +125,8 @@ def _convert(options: argparse.Namespace) -> int:
     logging.getLogger("absl").setLevel(logging.ERROR)
     import keras
 
-    from . import pipeline, report
+    from . import pipeline
+    from .verify import report
 
     # Whatever ~/.keras/keras.json says.
     keras.config.set_floatx("float32")
@@ -160,11 +162,12 @@ def _convert(options: argparse.Namespace) -> int:
 
 
 def _plan(options: argparse.Namespace) -> Job:
-    from .fetch import resolve_weights
-    from .parity import DEFAULT_BUDGETS
-    from .pictures import SHIPPED, choose, load_set
+    from convert.verify.parity import DEFAULT_BUDGETS
+    from convert.verify.pictures import SHIPPED, choose, load_set
+    from convert.weights.fetch import resolve_weights
+    from convert.weights.file import read_weights
+
     from .pipeline import Job
-    from .weights import read_weights
 
     if options.weights is None and not _DEFAULT_WEIGHTS.is_file():
         raise UsageError(
@@ -247,7 +250,7 @@ def _choose_contract(options: argparse.Namespace, weights: Weights) -> PixelCont
 
 
 def _stated_contract(options: argparse.Namespace, weights: Weights) -> PixelContract | None:
-    from .pixels import PRESETS, PixelContract, triple
+    from convert.quantise.preprocessing import PRESETS, PixelContract, triple
 
     explicit = (options.channel_order, options.scale, options.offset)
     if options.preprocessing and any(explicit):
@@ -276,7 +279,7 @@ def _change_budgets(budgets: dict[str, Budget], options: argparse.Namespace) -> 
 
 
 def _write(folder: Path, outcome: Outcome, about: dict[str, Any]) -> None:
-    from . import report
+    from .verify import report
 
     text = json.dumps(report.to_dict(outcome.rows, about), indent=2, ensure_ascii=False) + "\n"
     source = about["weights"]

@@ -2,7 +2,7 @@
 
 The architecture is a fact of the weights file: 500 x 500 x 3 in, one sigmoid out, 2,391,237
 parameters.  Everything about how pixels become its input is *not* here; see
-:mod:`convert.pixels`.
+:mod:`convert.quantise.preprocessing`.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from edge import arguments
-from edge.arguments import count, share
+from edge.cli import arguments
+from edge.cli.arguments import count, share
 
 VARIANTS = ("float32", "float16", "dynamic", "int8")
 _EPILOG = """\

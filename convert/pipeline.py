@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from edge.modelfile import pack
-from edge.runtime import Classifier
-from edge.terminal import Progress
+from convert.quantise.calibration import observe_ranges
+from convert.quantise.export import export_float32, fold_contract, quantise
+from convert.verify.parity import compare, edge_answers, exceeded, keras_answers
+from convert.verify.pictures import require_disjoint, resized
+from convert.verify.report import Row, time_interleaved
+from edge.cli.terminal import Progress
+from edge.model.classifier import Classifier
+from edge.model.file import pack
 
-from .calibration import observe_ranges
-from .document import RESIZE, describe, input_dtype, manifest, manifest_sha256
-from .export import export_float32, fold_contract, quantise
+from .contract import RESIZE, describe, input_dtype, manifest, manifest_sha256
 from .network import build_network
 from .optimise import build_planned, choose, compact, find_lattice, sample, verify
-from .parity import compare, edge_answers, exceeded, keras_answers
-from .pictures import require_disjoint, resized
-from .report import Row, time_interleaved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,11 +29,12 @@ if TYPE_CHECKING:
     import keras
     from numpy.typing import NDArray
 
+    from convert.quantise.preprocessing import PixelContract
+    from convert.verify.parity import Budget
+    from convert.verify.pictures import SamplePicture
+    from convert.weights.file import Weights
+
     from .network import Arrays
-    from .parity import Budget
-    from .pictures import SamplePicture
-    from .pixels import PixelContract
-    from .weights import Weights
 
 Item = TypeVar("Item")
 

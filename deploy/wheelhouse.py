@@ -141,7 +141,7 @@ def pins(constraints: str, device: Device) -> str:
 
 
 def _add_model(folder: Path, model: Path) -> None:
-    from edge.runtime import load_model_file
+    from edge.model.classifier import load_model_file
 
     load_model_file(model)
     shutil.copy(model, folder / "model.tflite")

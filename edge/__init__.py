@@ -13,7 +13,7 @@ import importlib
 import sys
 from typing import TYPE_CHECKING
 
-from . import limits as _limits
+from .picture import limits as _limits
 
 if _limits.is_command():
     _limits.limit_opencv()  # before anything loads OpenCV
@@ -21,9 +21,10 @@ if _limits.is_command():
     sys.excepthook = lambda *about: importlib.import_module(".libraries", __name__).tell(*about)
 
 if TYPE_CHECKING:
-    from .analysis import Analysis, Timings
+    from edge.model.contract import Contract, InputSpec
+    from edge.picture.decode import Picture, decode
+
     from .analyzer import Analyzer, read_picture
-    from .contract import Contract, InputSpec
     from .drawing import annotate
     from .errors import (
         LesionEdgeError,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
         PredictionError,
         RuntimeMissingError,
     )
-    from .picture import Picture, decode
+    from .results import Analysis, Timings
     from .segmentation import Region, find_regions
 
 __version__ = "0.1.0"
@@ -61,15 +62,15 @@ __all__ = [
 # A name's module is imported when the name is first used: `python -m edge.doctor` has to start
 # where numpy, OpenCV or the runtime can't.  No module may be called as a name is.
 _MODULES = {
-    "analysis": ("Analysis", "Timings"),
+    "results": ("Analysis", "Timings"),
     "analyzer": ("Analyzer", "read_picture"),
-    "contract": ("Contract", "InputSpec"),
+    "model.contract": ("Contract", "InputSpec"),
     "drawing": ("annotate",),
     "errors": (
         "LesionEdgeError", "ModelError", "OutputError", "PictureError", "PredictionError",
         "RuntimeMissingError",
     ),
-    "picture": ("Picture", "decode"),
+    "picture.decode": ("Picture", "decode"),
     "segmentation": ("Region", "find_regions"),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "run": ("edge.run", "analyse pictures: regions, benign or malignant, P(malignant)"),
     "camera": ("edge.camera.__main__", "the same through a camera, every few seconds, for months"),
-    "doctor": ("edge.doctor", "what keeps pictures from being analysed here, and the fix"),
+    "doctor": ("edge.doctor.__main__", "what keeps pictures from being analysed here, and the fix"),
     "convert": ("convert.__main__", "turn a trained model.h5 into verified model files"),
 }
 """The module of each command, whose ``main`` takes arguments and returns the exit status."""
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(_USAGE)
         return 0
     if words[0] == "--version":
-        from .version import text
+        from edge.cli.version import text
 
         print(text())
         return 0
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _prepare() -> None:
     """Do what ``import edge`` does for ``python -m edge.NAME``."""
-    from .limits import limit_opencv
+    from edge.picture.limits import limit_opencv
 
     limit_opencv()  # before anything loads OpenCV
     sys.excepthook = lambda *about: import_module("edge.libraries").tell(*about)

@@ -8,12 +8,13 @@ from dataclasses import replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard, TypeVar, Union
 
-from .analysis import Analysis, Timings
+from edge.model.classifier import Classifier, usable_cores
+from edge.picture.decode import Picture, check_image, decode, read_bytes, within_memory
+
 from .errors import LesionEdgeError
 from .files import printable
 from .parallel import map_ordered, side_by_side
-from .picture import Picture, check_image, decode, read_bytes, within_memory
-from .runtime import Classifier, usable_cores
+from .results import Analysis, Timings
 from .segmentation import MIN_AREA, Region, enlarge, find_regions
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from .contract import Contract
-    from .runtime import Prediction
+    from edge.model.classifier import Prediction
+    from edge.model.contract import Contract
 
     Source: TypeAlias = Union[str, os.PathLike[str], NDArray[np.uint8], Picture]  # noqa: UP007
     AnySource = TypeVar("AnySource", bound="Source | LesionEdgeError")

@@ -11,12 +11,13 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .analysis import Analysis
+    from .results import Analysis
 
-from .analysis import NOTICE
-from .comment import add_comment, source_mark
+from edge.picture.comment import add_comment, source_mark
+
 from .errors import OutputError
 from .files import printable, write_atomically
+from .results import NOTICE
 
 _RED, _WHITE, _DARK, _GRAY = (0, 0, 255), (255, 255, 255), (40, 40, 40), (190, 190, 190)
 _MIN_SIDE, _MAX_SIDE = 480, 16_000

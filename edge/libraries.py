@@ -152,7 +152,7 @@ def tell(kind: type[BaseException], error: BaseException, traceback: TracebackTy
     What ``sys.excepthook`` is called with: a command must be able to say what is wrong where the
     packages can't be loaded that its modules import.
     """
-    from .terminal import open_streams, say
+    from edge.cli.terminal import open_streams, say
 
     open_streams()
     wheel = _importing(traceback)

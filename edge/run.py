@@ -14,22 +14,23 @@ import numpy  # noqa: F401, ICN001 - where it can't be loaded, cv2 prints lines 
 # isort: split
 import cv2
 
-from .analysis import NOTICE, Analysis
+from edge.cli.arguments import count, make_parser, path, share
+from edge.cli.lines import Lines
+from edge.cli.naming import ResultFolder, make_folder
+from edge.cli.output import write_line
+from edge.cli.sources import expand, without_secrets
+from edge.cli.terminal import Progress, open_streams, quiet_native_stderr, say
+
 from .analyzer import Analyzer
-from .arguments import count, make_parser, path, share
 from .drawing import save_annotated
 from .errors import LesionEdgeError, OutputError
-from .lines import Lines
-from .naming import ResultFolder, make_folder
-from .output import write_line
-from .sources import expand, without_secrets
-from .terminal import Progress, open_streams, quiet_native_stderr, say
+from .results import NOTICE, Analysis
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Sequence
 
-    from .picture import Picture
+    from edge.picture.decode import Picture
 
 _EPILOG = f"""\
 sources: of a folder and what is below it, links followed, every JPEG and PNG is taken. Hidden and
@@ -247,7 +248,7 @@ def _open_files(
     """Begin the report and the table that are asked for; return what adds a result to each."""
     files: list[Callable[[_Job, Analysis | LesionEdgeError], None]] = []
     if options.report:
-        from .report import html_report
+        from edge.report.page import html_report
 
         settings = {
             "Pictures": ", ".join(map(without_secrets, options.sources)),
@@ -258,7 +259,7 @@ def _open_files(
         )
         files.append(lambda job, result: report.add(job.path, result, job.thumbnail, job.save_as))
     if options.csv:
-        from .table import csv_table
+        from edge.report.table import csv_table
 
         add_row = stack.enter_context(csv_table(options.csv, analyzer.contract))
         files.append(lambda job, result: add_row(job.path, result))
@@ -268,7 +269,7 @@ def _open_files(
 def _finish(*, thumbnails: bool) -> Callable[[_Job | LesionEdgeError, Picture, Analysis], None]:
     """Return what is done with a picture on the thread that analysed it, while it is decoded."""
     if thumbnails:
-        from .thumbnail import make_thumbnail
+        from edge.report.thumbnail import make_thumbnail
 
     def finish(job: _Job | LesionEdgeError, picture: Picture, analysis: Analysis) -> None:
         assert isinstance(job, _Job)

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 from edge import Analyzer
-
-from .pictures import MODELS, ROOT, SAMPLES
+from tests.support.pictures import MODELS, ROOT, SAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ from collections import Counter
 
 import pytest
 
-from .pictures import ROOT
+from tests.support.pictures import ROOT
 
 NUMBERS = [
     int(number)

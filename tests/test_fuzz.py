@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge import PictureError
+from tests.fuzz.supervise import GOOD, run_cases
+from tests.fuzz.targets import TARGETS, Target, run_case
+from tests.support.pictures import MODELS
 
 from .conftest import run_module
 from .fuzz import targets
-from .fuzz.supervise import GOOD, run_cases
-from .fuzz.targets import TARGETS, Target, run_case
-from .pictures import MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.pi.compare import compare, table
+
 from .pi import debian
-from .pi.compare import compare, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable

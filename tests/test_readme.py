@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from convert.weights import read_weights, write_weights
-
-from .pictures import ROOT, SAMPLES
+from convert.weights.file import read_weights, write_weights
+from tests.support.pictures import ROOT, SAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.common import ROOT
-from convert.document import RESIZE
+from convert.contract import RESIZE
 from convert.network import LAYERS
-from convert.pictures import SHIPPED, load_set, resized
-from convert.pixels import PixelContract
-from convert.weights import write_weights
+from convert.quantise.preprocessing import PixelContract
+from convert.verify.pictures import SHIPPED, load_set, resized
+from convert.weights.file import write_weights
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -154,8 +154,8 @@ class KerasPredict:
     """The whole network, by ``model.predict`` as in the notebook; its answers are the reference."""
 
     def __init__(self, folder: Path, _threads: int) -> None:
-        from convert.pixels import PixelContract
-        from convert.weights import read_weights
+        from convert.quantise.preprocessing import PixelContract
+        from convert.weights.file import read_weights
 
         declared: Any = read_weights(folder / WEIGHTS).declared
         self._contract = PixelContract.from_dict(declared["contract"])

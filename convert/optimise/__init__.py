@@ -5,9 +5,10 @@ What leaves it, where it stays exact and what was measured: docs/optimisation.md
 
 from __future__ import annotations
 
+from convert.verify.proof import verify
+
 from .channels import compact
 from .lattice import find_lattice
 from .plan import build_planned, choose, sample
-from .proof import verify
 
 __all__ = ["build_planned", "choose", "compact", "find_lattice", "sample", "verify"]

@@ -78,7 +78,7 @@ def choose(arrays: Arrays, tune_for: str) -> Plan:
 
 
 def build_planned(arrays: Arrays, plan: Plan) -> Callable[[Any], Any]:
-    """Return the network, computed as a plan says, for :func:`convert.export.export_float32`.
+    """Return the network, computed as a plan says, to be exported.
 
     Args:
         arrays: (kernel, bias) of conv1, conv2, dense1 and dense2, for raw bytes.

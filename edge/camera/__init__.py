@@ -15,8 +15,9 @@
 Research and education only, not a diagnosis.
 """
 
-from .camera import Camera, EndOfSourceError
-from .cameras import open_source
+from edge.camera.sources.camera import Camera, EndOfSourceError
+from edge.camera.sources.choose import open_source
+
 from .clock import Clock, SystemClock
 from .frames import Frame, FrameState, look
 from .loop import Settings, SnapshotLoop

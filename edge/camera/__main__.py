@@ -13,14 +13,14 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from edge.analysis import NOTICE
-from edge.arguments import count, make_parser, path, share
+from edge.camera.sources.choose import open_source
+from edge.cli.arguments import count, make_parser, path, share
+from edge.cli.output import write_line
+from edge.cli.terminal import open_streams, quiet_native_stderr, say
 from edge.errors import LesionEdgeError, OutputError
 from edge.files import printable
-from edge.output import write_line
-from edge.terminal import open_streams, quiet_native_stderr, say
+from edge.results import NOTICE
 
-from .cameras import open_source
 from .check import check, loop_settings, open_analyzer
 from .loop import SnapshotLoop
 from .notify import Both, StatusFile, SystemdNotifier
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
 
-    from .camera import Camera
+    from edge.camera.sources.camera import Camera
+
     from .snapshot import Snapshot
 
 _EPILOG = f"""\

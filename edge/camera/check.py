@@ -8,9 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edge.analyzer import Analyzer
-from edge.errors import CameraError, LesionEdgeError
-from edge.files import printable
-from edge.findings import (
+from edge.camera.sources.choose import TAKEN
+from edge.doctor.findings import (
     Finding,
     check_folder,
     check_model,
@@ -18,8 +17,9 @@ from edge.findings import (
     failed,
     print_findings,
 )
+from edge.errors import CameraError, LesionEdgeError
+from edge.files import printable
 
-from .cameras import TAKEN
 from .loop import Settings, SnapshotLoop
 from .store import LOCK, lock, pictures_bytes
 from .supervisor import Patience
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
-    from edge.analysis import Analysis
-    from edge.picture import Picture
+    from edge.camera.sources.camera import Camera
+    from edge.picture.decode import Picture
+    from edge.results import Analysis
 
-    from .camera import Camera
     from .snapshot import Snapshot
 
 _SNAPSHOTS = 3

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import cv2
 import numpy as np
 
-from edge.picture import find_damage
+from edge.picture.decode import find_damage
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

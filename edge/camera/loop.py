@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
+from edge.camera.sources.camera import EndOfSourceError
 from edge.errors import LesionEdgeError
-from edge.picture import Picture
+from edge.picture.decode import Picture
 
-from .camera import EndOfSourceError
 from .clock import SystemClock
 from .frames import FrameJudge
 from .reader import Reader
@@ -21,9 +21,9 @@ from .supervisor import Patience, Supervisor
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edge.analysis import Analysis
+    from edge.camera.sources.camera import Camera
+    from edge.results import Analysis
 
-    from .camera import Camera
     from .clock import Clock
     from .frames import Frame
 

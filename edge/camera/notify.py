@@ -12,7 +12,7 @@ import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from edge import board
+from edge.doctor import board
 from edge.files import printable, write_atomically
 
 if TYPE_CHECKING:

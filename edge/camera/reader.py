@@ -9,12 +9,13 @@ import cv2
 import numpy as np
 
 from edge.errors import CameraError, PictureError
-from edge.picture import check_image, find_damage
+from edge.picture.decode import check_image, find_damage
 
 from .frames import Frame, damage_of
 
 if TYPE_CHECKING:
-    from .camera import Camera
+    from edge.camera.sources.camera import Camera
+
     from .clock import Clock, Mailbox
 
 _FASTEST_S = 1 / 250

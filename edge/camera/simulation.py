@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
+from edge.camera.sources.camera import Camera
 from edge.errors import CameraError, PictureError
-
-from .camera import Camera
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from edge.analysis import Analysis
     from edge.errors import LesionEdgeError
+    from edge.results import Analysis
 
     from .frames import Frame, FrameState
 

@@ -23,10 +23,10 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from edge.comment import add_comment, read_comment
 from edge.drawing import encode_annotated
 from edge.errors import OutputError
 from edge.files import printable, write_atomically
+from edge.picture.comment import add_comment, read_comment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,9 +9,9 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edge.camera.sources.camera import EndOfSourceError
 from edge.errors import CameraError
 
-from .camera import EndOfSourceError
 from .reader import Ended, Got, Message, Opened, Reader
 
 if TYPE_CHECKING:

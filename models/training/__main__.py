@@ -21,7 +21,7 @@ from sklearn.metrics import roc_auc_score
 
 from convert.errors import ConvertError, UsageError
 from convert.network import LAYERS, build_network
-from convert.weights import write_weights
+from convert.weights.file import write_weights
 from edge.files import write_atomically
 
 from .data import LABELS, load_labelled, stratified_folds

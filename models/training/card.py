@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.analysis import NOTICE
 from edge.files import write_atomically
+from edge.results import NOTICE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

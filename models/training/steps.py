@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from convert.pixels import PixelContract
+from convert.quantise.preprocessing import PixelContract
 
 from .data import Augmentation, augmented
 from .figures import auc_interval

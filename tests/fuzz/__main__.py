@@ -11,8 +11,8 @@ from itertools import count as numbers
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.arguments import count
-from edge.terminal import Progress
+from edge.cli.arguments import count
+from edge.cli.terminal import Progress
 
 from .supervise import Finding, Tally, run_cases
 from .targets import TARGETS, run_case, temporary_folder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.mjpeg_server import MjpegServer, Raw
+from tests.support.mjpeg_server import MjpegServer, Raw
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,8 +20,8 @@ def prepare_stream() -> Callable[[bytes], None]:
     import numpy as np
 
     from edge.camera.clock import SystemClock
-    from edge.camera.httpcamera import HttpCamera
     from edge.camera.reader import Got, Opened, Reader
+    from edge.camera.sources.http import HttpCamera
 
     cv2.setNumThreads(1)
     server = MjpegServer(stream=Raw())

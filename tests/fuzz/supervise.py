@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tests.pictures import ROOT
+from tests.support.pictures import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

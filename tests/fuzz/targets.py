@@ -10,7 +10,7 @@ import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.pictures import MODELS, ROOT
+from tests.support.pictures import MODELS, ROOT
 
 from .mutate import mutate_bytes, mutate_json, mutate_picture
 from .stream import prepare_stream
@@ -65,7 +65,7 @@ def _models() -> list[bytes]:
 
 
 def _contracts() -> list[bytes]:
-    from edge.modelfile import unpack
+    from edge.model.file import unpack
 
     flatbuffer, document = unpack(MODELS["float32"].read_bytes(), "model")
     sha256 = hashlib.sha256(flatbuffer).hexdigest().encode()
@@ -106,7 +106,7 @@ def _prepare_pictures(_: Path) -> Check:
 
 
 def _prepare_models(folder: Path) -> Check:
-    from edge.runtime import Classifier
+    from edge.model.classifier import Classifier
 
     path, originals = folder / "model.tflite", _models()
 
@@ -123,7 +123,7 @@ def _prepare_contracts(folder: Path) -> Check:
     import numpy as np
 
     from edge import Analyzer
-    from edge.modelfile import pack, unpack
+    from edge.model.file import pack, unpack
 
     flatbuffer, _ = unpack(MODELS["float32"].read_bytes(), "model")
     whole, plain, beside = (folder / name for name in ("whole", "plain", "contract.json"))
@@ -149,7 +149,7 @@ def _prepare_weights(folder: Path) -> Check:
     import numpy as np
 
     from convert.network import LAYERS
-    from convert.weights import read_weights
+    from convert.weights.file import read_weights
 
     path = folder / "model.h5"
 

@@ -17,21 +17,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convert.optimise.proof import body_only
+from convert.verify.proof import body_only
 from edge.errors import LesionEdgeError
-from edge.runtime import load_model_file, usable_cores
-from tests.pictures import MODELS, ROOT, SAMPLES
+from edge.model.classifier import load_model_file, usable_cores
+from tests.support.pictures import MODELS, ROOT, SAMPLES
 
 from .compare import compare, table
 from .fixtures import make_pictures
-from .machine import (
-    DEFAULT,
-    PROCESSORS,
-    SYSTEMS,
-    Machine,
-    install_test_packages,
-    make_machine,
-)
+from .machine import DEFAULT, PROCESSORS, SYSTEMS, Machine, install_test_packages, make_machine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,7 +90,7 @@ def _check(machine: Machine, site: Path | None, here: Any, cpu: str) -> tuple[st
 def _run_tests(machine: Machine, site: Path, cpu: str) -> tuple[str, list[str]]:
     result = machine.run(
         machine.installed_python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "addopts=",
-        f"--rootdir={ROOT}", *(ROOT / "tests" / f"{name}.py" for name in TESTS),
+        f"--rootdir={ROOT}", *(ROOT / "tests/edge" / f"{name}.py" for name in TESTS),
         cpu=cpu, PYTHONPATH=f"{ROOT}:{site}",
     )  # fmt: skip
     summary = (result.stdout.strip().splitlines() or [result.stderr.strip()[-500:]])[-1]

@@ -22,9 +22,9 @@ import cv2
 import numpy as np
 
 from edge import Analyzer, InputSpec, ModelError, read_picture
-from edge.preprocess import resize_into
-from edge.runtime import Classifier, load_interpreter_class
-from tests.pictures import HELD_OUT, MODELS, SAMPLES
+from edge.model.classifier import Classifier, load_interpreter_class
+from edge.model.preprocess import resize_into
+from tests.support.pictures import HELD_OUT, MODELS, SAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

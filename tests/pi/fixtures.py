@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from edge import read_picture
-from tests.pictures import SAMPLES
+from tests.support.pictures import SAMPLES
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,0 +1,1 @@
+"""From weights to TFLite graphs in all variants."""

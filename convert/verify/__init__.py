@@ -1,0 +1,1 @@
+"""The proof that a file answers as Keras does."""

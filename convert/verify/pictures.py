@@ -1,0 +1,160 @@
+"""Sets of real pictures, on which models are calibrated and judged."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from convert.errors import UsageError
+from edge.cli.sources import expand
+from edge.files import printable
+from edge.model.preprocess import resize_into
+from edge.picture.decode import decode, read_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from edge.model.contract import InputSpec
+
+_INSTALLED = Path(__file__).resolve().parent.parent / "sample_pictures"
+SHIPPED = _INSTALLED if _INSTALLED.is_dir() else _INSTALLED.parents[1] / "pictures"
+"""The project's pictures, ``calibration`` and ``held_out``: as installed, or as in a checkout."""
+
+
+@dataclass(frozen=True, slots=True)
+class SamplePicture:
+    """One picture of a set."""
+
+    name: str
+    """Its path below the set's folder, with forward slashes."""
+    data: bytes
+    sha256: str
+    label: str | None
+    """From ``labels.csv`` or the name of its folder; None where neither says."""
+    path: str | None = None
+    """Where it was read, for messages; None stands for its name."""
+
+
+def load_set(
+    folder: Path, labels: Sequence[str], tell: Callable[[str], object] | None = None
+) -> list[SamplePicture]:
+    """Read every JPEG and PNG below a folder, sorted by path; ``tell`` is told what is left out.
+
+    A picture's label is what ``labels.csv`` in the folder (columns ``image_id``, ``label``) says
+    of its stem, or else the name of the folder it is in, where that is one of ``labels``, in
+    lower or upper case.
+
+    Raises:
+        UsageError: the folder is missing or holds no picture, or ``labels.csv`` can't be read.
+        PictureError: a picture can't be read.
+
+    """
+    if not folder.is_dir():
+        raise UsageError(
+            f"{printable(folder)}: no such folder of pictures; name one of dermoscopic pictures"
+        )
+    listed = _read_labels(folder / "labels.csv")
+    known = {label.casefold(): label for label in labels}
+    pictures, fitting = [], set()
+    for source in expand([str(folder)], tell=tell):
+        if not isinstance(source, str):
+            raise UsageError(str(source))
+        path, data = Path(source), read_bytes(source)
+        label = known.get(listed.get(path.stem, path.parent.name).casefold())
+        fitting.add(path.stem)
+        pictures.append(
+            SamplePicture(
+                printable(path.relative_to(folder).as_posix()),
+                data,
+                hashlib.sha256(data).hexdigest(),
+                label,
+                source,
+            )
+        )
+    if tell and (left := listed.keys() - fitting):
+        rows = f"{len(left)} of the {len(listed)} pictures in {printable(folder / 'labels.csv')}"
+        tell(f"{rows} are not in the folder, such as {printable(min(left))}")
+    return pictures
+
+
+def choose(pictures: Sequence[SamplePicture], count: int, seed: int) -> list[SamplePicture]:
+    """Return ``count`` of the pictures (all, if there are no more), drawn with a seed, in order."""
+    if len(pictures) <= count:
+        return list(pictures)
+    drawn = random.Random(seed).sample(range(len(pictures)), count)  # noqa: S311 - not a secret
+    return [pictures[index] for index in sorted(drawn)]
+
+
+def require_disjoint(
+    calibration: Iterable[SamplePicture], held_out: Iterable[SamplePicture]
+) -> None:
+    """Check that no picture that parity is judged on was calibrated on.
+
+    Raises:
+        UsageError: the two sets share a file, by content.
+
+    """
+    known = {picture.sha256: picture.name for picture in calibration}
+    for picture in held_out:
+        if picture.sha256 in known:
+            message = (
+                f"{picture.name} of the held-out pictures is {known[picture.sha256]} of the "
+                "calibration pictures; parity must be judged on others"
+            )
+            raise UsageError(message)
+
+
+def resized(picture: SamplePicture, spec: InputSpec) -> NDArray[np.uint8]:
+    """Return a picture as the edge resizes it: (height, width, 3) uint8, BGR, before encoding."""
+    width, height = spec.size_wh
+    out = np.empty((height, width, 3), np.uint8)
+    resize_into(decode(picture.data, picture.path or picture.name).image_bgr, out, spec)
+    if spec.byte_mask:
+        np.bitwise_xor(out, spec.byte_mask, out=out)
+    return out
+
+
+def _read_labels(path: Path) -> dict[str, str]:
+    """Return labels by their picture's stem; a spreadsheet may part columns by ; or tab."""
+    if not path.exists():
+        return {}
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        head = text.partition("\n")[0]
+        mark = max(",;\t", key=head.count)
+        names, *rows = [
+            [cell.strip() for cell in row]
+            for row in csv.reader(io.StringIO(text, ""), delimiter=mark)
+        ] or [[]]
+        columns = [name.casefold() for name in names]
+        at, label = columns.index("image_id"), columns.index("label")
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{printable(path)}: byte {error.start} is no UTF-8; save it as CSV in UTF-8"
+        ) from error
+    except OSError as error:
+        raise UsageError(
+            f"{printable(path)}: can't be read ({error.strerror or error}); put a readable file "
+            "there, or take it away"
+        ) from error
+    except (csv.Error, ValueError) as error:
+        raise UsageError(
+            f"{printable(path)}: no table with the columns image_id and label ({error}); its first "
+            "line should be image_id,label"
+        ) from error
+    return {_stem(row[at]): row[label] for row in rows if len(row) > max(at, label)}
+
+
+def _stem(image_id: str) -> str:
+    stem, suffix = os.path.splitext(image_id)
+    return stem if suffix.lower() in (".jpg", ".jpeg", ".png") else image_id

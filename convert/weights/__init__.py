@@ -1,0 +1,1 @@
+"""Weights: from wherever they are to checked arrays."""

@@ -1,0 +1,1 @@
+"""The cameras there are: devices, addresses, files."""

@@ -1,0 +1,52 @@
+"""What is at work here, for ``--version``: the package, its runtime, OpenCV, the shipped model."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+from edge import __version__
+from edge.errors import LesionEdgeError
+
+
+def text() -> str:
+    """Return the versions, a line each; what can't be told says why, since that is news, too."""
+    return "\n".join(
+        (
+            f"lesion-edge {__version__}, Python {platform.python_version()}",
+            f"runtime: {_runtime()}",
+            f"OpenCV: {_library('cv2')}, numpy: {_library('numpy')}",
+            f"model: {_model()}",
+        )
+    )
+
+
+def _runtime() -> str:
+    from edge.model.classifier import load_interpreter_class
+
+    try:
+        package = load_interpreter_class().__module__.split(".")[0].replace("_", "-")
+        return f"{package} {version(package)}"
+    except (LesionEdgeError, PackageNotFoundError) as error:
+        return str(error)
+
+
+def _library(name: str) -> str:
+    import importlib
+
+    try:
+        return str(importlib.import_module(name).__version__)
+    except Exception as error:  # noqa: BLE001 - a broken package may raise anything
+        return f"can't be imported ({' '.join(str(error).split())})"
+
+
+def _model() -> str:
+    from edge.model.classifier import default_model_path, load_model_file
+    from edge.model.contract import parse_contract
+
+    path = default_model_path()
+    try:
+        contract = parse_contract(load_model_file(path)[1], path)
+    except LesionEdgeError as error:
+        return str(error)
+    return f"{contract.name} {contract.variant}, SHA-256 {contract.sha256}"

@@ -1,0 +1,1 @@
+"""What keeps pictures from being analysed on a machine, and the command that helps."""

@@ -1,0 +1,1 @@
+"""A model: its file, its contract, and the interpreter that answers."""

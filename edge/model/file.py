@@ -1,0 +1,173 @@
+"""The one file a model travels in: a TFLite flatbuffer with its contract behind it.
+
+The contract is ``model.json`` in a zip archive appended to the flatbuffer, the layout of TFLite
+Metadata's associated files: TFLite tools read the front, ``unzip -p FILE model.json`` the back.
+The file is canonical, which means that :func:`pack` can only write it one way, and a reader
+refuses whatever :func:`pack` would not have written.  So a single flipped bit, a cut and an
+appended byte are all found, wherever they are, before an interpreter sees the flatbuffer.
+
+The archive is put together here rather than by :mod:`zipfile`, whose import alone takes as long
+as reading the model; the tests open it with :mod:`zipfile`.  Format: PKWARE APPNOTE.TXT 6.3.10.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+import zlib
+from typing import TYPE_CHECKING, Any
+
+from edge.errors import ModelError, shown
+
+if TYPE_CHECKING:
+    from edge.picture.signatures import Kind
+
+MEMBER = b"model.json"
+MAX_CONTRACT_BYTES = 4 << 20
+"""The largest contract that is parsed: one of 50,000 calibration pictures; ours have 8 kB."""
+_MAKE_ONE = "make one with: python -m convert"
+_DATE, _TIME = 0x0021, 0x0000  # 1980-01-01 00:00, the earliest zip can say: no clock in the file
+_LOCAL = struct.Struct("<4s5H3L2H")
+_CENTRAL = struct.Struct("<4s6H3L5H2L")
+_END = struct.Struct("<4s4H2LH")
+
+
+def pack(flatbuffer: bytes, contract_json: bytes) -> bytes:
+    """Return the bytes of the model file; the same arguments always give the same bytes."""
+    return flatbuffer + _archive(len(flatbuffer), contract_json)
+
+
+def _archive(offset: int, contract_json: bytes) -> bytes:
+    """Return the zip archive that stands ``offset`` bytes into the file."""
+    size = len(contract_json)
+    about = (20, 0, 0, _TIME, _DATE, zlib.crc32(contract_json), size, size, len(MEMBER), 0)
+    local = _LOCAL.pack(b"PK\x03\x04", *about) + MEMBER
+    # "Made by" 0x0314 is Unix and 0o100644 << 16 an ordinary file's mode: unzip extracts it so.
+    central = _CENTRAL.pack(b"PK\x01\x02", 0x0314, *about, 0, 0, 0, 0o100644 << 16, offset) + MEMBER
+    start = offset + len(local) + size
+    end = _END.pack(b"PK\x05\x06", 0, 0, 1, 1, len(central), start, 0)
+    return b"".join((local, contract_json, central, end))
+
+
+def unpack(data: bytes, name: str) -> tuple[bytes, dict[str, Any]]:
+    """Split a model file into its flatbuffer and its contract, or refuse it.
+
+    Args:
+        data: the whole file.
+        name: what to call the file in an error.
+
+    Raises:
+        ModelError: the bytes are not exactly what :func:`pack` writes, or the flatbuffer is not
+            the one that the contract's SHA-256 names.
+
+    """
+    flatbuffer, contract_json = _split(data, name)
+    if data[len(flatbuffer) :] != _archive(len(flatbuffer), contract_json):
+        message = (
+            f"{name}: the model file is damaged (its archive is not as written); copy it again"
+        )
+        raise ModelError(message)
+    return flatbuffer, _check(flatbuffer, _parse(contract_json, name), name)
+
+
+def unpack_beside(
+    data: bytes, contract_json: bytes, name: str, contract_name: str
+) -> dict[str, Any]:
+    """Return the contract that someone gives for a TFLite file that has none of its own.
+
+    Args:
+        data: the whole TFLite file, its trailing bytes included.
+        contract_json: the contract, of the same form as the one behind a flatbuffer.
+        name: what to call the TFLite file in an error.
+        contract_name: what to call the contract's file in an error.
+
+    Raises:
+        ModelError: no TFLite file, one that has a contract, or not the one that the contract's
+            SHA-256 names.
+
+    """
+    _refuse_foreign(data, name)
+    if _find_central(data) is not None:
+        message = f"{name}: this model has a contract of its own; leave --contract out"
+        raise ModelError(message)
+    document = _parse(contract_json, contract_name)
+    way_out = f"copy it again, or give the contract that was made for it, not {contract_name}"
+    return _check(data, document, name, way_out)
+
+
+def _check(
+    flatbuffer: bytes, document: dict[str, Any], name: str, way_out: str = "copy it again"
+) -> dict[str, Any]:
+    recorded = document.get("flatbuffer")
+    sha256 = recorded.get("sha256") if isinstance(recorded, dict) else None
+    actual = hashlib.sha256(flatbuffer).hexdigest()
+    if sha256 != actual:
+        message = (
+            f"{name}: damaged, or not the model of this contract: its flatbuffer has SHA-256 "
+            f"{actual}, the contract says {shown(sha256)}; {way_out}"
+        )
+        raise ModelError(message)
+    return document
+
+
+def _refuse_foreign(data: bytes, name: str) -> None:
+    if data[4:8] != b"TFL3":
+        from edge.picture.kinds import identify  # read only where a file is refused
+
+        raise ModelError(f"{name}: {describe(identify(data), 'not a TFLite model')}")
+
+
+def describe(kind: Kind | None, problem: str) -> str:
+    """Return what is wrong with a file that is no model file, and what to do, in one line."""
+    if kind is None:
+        return f"{problem}; {_MAKE_ONE}"
+    way_out = (
+        kind.way_out if "python -m convert" in kind.way_out else f"{kind.way_out}; or {_MAKE_ONE}"
+    )
+    return f"{problem} but {kind.name}; {way_out}"
+
+
+def _find_central(data: bytes) -> tuple[Any, ...] | None:
+    """Return the archive's entry for the contract, or None if there is none."""
+    try:
+        signature, *_, start, _ = _END.unpack(data[-_END.size :])
+        central = _CENTRAL.unpack_from(data, start)
+    except struct.error:
+        return None
+    named = data[start + _CENTRAL.size :].startswith(MEMBER)
+    whole = signature == b"PK\x05\x06" and central[0] == b"PK\x01\x02" and named
+    return central if whole else None
+
+
+def _split(data: bytes, name: str) -> tuple[bytes, bytes]:
+    _refuse_foreign(data, name)
+    central = _find_central(data)
+    if central is None:
+        message = (
+            f"{name}: a TFLite model without a contract behind it, or cut short; copy it again, "
+            f"{_MAKE_ONE}, or give its contract with --contract"
+        )
+        raise ModelError(message)
+    size, offset = central[9], central[-1]
+    start = offset + _LOCAL.size + len(MEMBER)
+    return data[:offset], data[start : start + size]
+
+
+def _parse(contract_json: bytes, name: str) -> dict[str, Any]:
+    if len(contract_json) > MAX_CONTRACT_BYTES:
+        raise ModelError(
+            f"{name}: its contract is larger than the limit of {MAX_CONTRACT_BYTES} bytes"
+        )
+    try:
+        document = json.loads(contract_json)
+    except (ValueError, RecursionError) as error:
+        from edge.picture.kinds import identify
+
+        # A JSON file that is cut would still be named one.
+        kind = None if contract_json.lstrip()[:1] in (b"{", b"[") else identify(contract_json)
+        problem = "not JSON as a contract has to be" + ("" if kind else f" ({error})")
+        raise ModelError(f"{name}: {describe(kind, problem)}") from error
+    if not isinstance(document, dict):
+        raise ModelError(f"{name}: {describe(None, 'not a JSON object as a contract has to be')}")
+    return document

@@ -1,0 +1,213 @@
+"""Results as a page to look at: one HTML file that holds all it shows and asks nothing of anyone.
+
+The page's form, style and script are in ``page.html``.  Its cards are written as the pictures
+come; counts and histogram, known only at the end, are written last and shown first.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from collections import Counter
+from contextlib import contextmanager
+from datetime import datetime
+from html import escape
+from string import Template
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from edge import __version__
+from edge.errors import LesionEdgeError
+from edge.picture.decode import printable
+from edge.results import NOTICE
+
+from .growing import growing_file, reason
+from .histogram import Histogram
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from edge.model.contract import Contract
+    from edge.results import Analysis
+
+    from .growing import GrowingFile
+
+_FORM = os.path.join(os.path.dirname(__file__), "page.html")
+_SECTION = 60  # pictures; page.html says why
+_LONGEST_NAME = 36
+
+
+@contextmanager
+def html_report(
+    path: str, contract: Contract, threshold: float, settings: Mapping[str, str]
+) -> Iterator[HtmlReport]:
+    """Yield a report that is written to ``path``, whole when the block ends.
+
+    Of a run that ended early it shows what was done, and says so.
+
+    Args:
+        path: a name that ends in ``.html``.
+        contract: that of the model.
+        threshold: the one in use, 0..1.
+        settings: what else a reader should know of the run, by name.
+
+    Raises:
+        OutputError: see :func:`edge.report.growing.growing_file`.
+
+    """
+    with growing_file(path, ".html", ".htm") as file:
+        report = HtmlReport(file, os.path.dirname(path), contract, threshold)
+        report.begin(settings)
+        file.at_end = report.end
+        yield report
+
+
+class HtmlReport:
+    """A page in the making, as :func:`html_report` gives it.  It keeps numbers, no picture."""
+
+    def __init__(
+        self, file: GrowingFile, folder: str, contract: Contract, threshold: float
+    ) -> None:
+        self._file, self._folder = file, folder or os.curdir
+        self._contract, self._threshold = contract, threshold
+        self._counts: Counter[str] = Counter()
+        self._histogram = Histogram(contract.labels, threshold)
+        with open(_FORM, encoding="utf-8") as form:
+            self._top, self._bottom = form.read().split("<!-- pictures -->\n")
+
+    def begin(self, settings: Mapping[str, str]) -> None:
+        """Write the page up to its first picture."""
+        contract = self._contract
+        about = {
+            "Model": f"{contract.name} {contract.variant}",
+            "SHA-256": contract.sha256,
+            "Input": "{} x {} pixels".format(*contract.input.size_wh),
+            "Labels": " or ".join(contract.labels),
+            "Threshold": f"{contract.labels[1]} from {self._threshold} on",
+            **settings,
+            "Version": f"lesion-edge {__version__}",
+        }
+        script = self._bottom.split("<script>")[1].split("</script>")[0]
+        self._file.write(
+            Template(self._top).substitute(
+                script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+                date=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %z"),
+                notice=NOTICE,
+                threshold=f"{self._threshold:%}",
+                about="\n".join(_describe_setting(key, value) for key, value in about.items()),
+            )
+        )
+
+    def add(
+        self,
+        name: str,
+        result: Analysis | LesionEdgeError,
+        thumbnail: bytes | None = None,
+        saved: str | None = None,
+    ) -> None:
+        """Write a picture's card.
+
+        Args:
+            name: the picture's path, as it was given.
+            result: its analysis, or why there is none.
+            thumbnail: a JPEG, as :func:`edge.report.thumbnail.make_thumbnail` returns it.
+            saved: the path of its annotated copy, which the thumbnail links to.
+
+        Raises:
+            OutputError: it can't be written.
+
+        """
+        probability = ""
+        if isinstance(result, LesionEdgeError):
+            groups, well = ["failed"], "not analysed"
+            lines = [
+                '<p><span class="failed chip">failed</span></p>',
+                f'<p class="small">{_text(reason(name, result))}</p>',
+            ]
+        else:
+            groups = ["yes" if result.label == self._contract.labels[1] else "no"]
+            well = _show(thumbnail, saved and _link(saved, self._folder))
+            lines = self._describe(result, groups[0])
+            probability = f' data-p="{result.probability!r}"'
+            self._histogram.add(result.probability, groups[0])
+            if result.warnings:
+                groups.append("warned")
+        if self._counts["all"] and self._counts["all"] % _SECTION == 0:
+            self._file.write("</section>\n<section>\n")
+        self._file.write(
+            f'<article data-groups="{" ".join(groups)}"{probability}>\n'
+            f'<div class="well">{well}</div>\n{_heading(name)}\n'
+            + "\n".join(lines)
+            + "\n</article>\n"
+        )
+        self._counts.update(["all", *groups])
+
+    def end(self, early: bool) -> None:  # noqa: FBT001
+        """Write the page from its last picture on; ``early`` where not all pictures were done."""
+        counts = self._counts
+        negative, positive = map(_text, self._contract.labels)
+        names = {"yes": positive, "no": negative, "failed": "failed", "warned": "with a warning"}
+        chips = (
+            f'<span class="{key} chip">{counts[key]} {name}</span>'
+            for key, name in names.items()
+            if counts[key]
+        )
+        total = f"{counts['all']} picture{'' if counts['all'] == 1 else 's'}"
+        if early:
+            total = f"Interrupted after {total}; others were not analysed."
+        summary = f"<p><b>{total}</b> {' '.join(chips)}</p>"
+        buttons = (
+            f'<button data-key="{key}" aria-pressed="{str(key == "all").lower()}"'
+            f"{'' if counts[key] else ' disabled'}>{name} <b>{counts[key]}</b></button>"
+            for key, name in {"all": "All", **names}.items()
+        )
+        self._file.write(
+            Template(self._bottom).substitute(
+                summary=f"{summary}\n{self._histogram.draw()}", groups="\n".join(buttons)
+            )
+        )
+
+    def _describe(self, analysis: Analysis, group: str) -> list[str]:
+        exact, count = analysis.probability, len(analysis.regions)
+        of = _text(f"P({analysis.positive})")
+        return [
+            f'<p><span class="{group} chip">{_text(analysis.label)}</span></p>',
+            f'<p title="{exact!r}">{of} <b>{analysis.rounded}</b></p>',
+            f'<div class="{group} bar"><i style="width:{exact:.1%}"></i></div>',
+            f'<p class="small">{count or "no"} region{"s" if count > 1 else ""}</p>',
+            *(f'<p class="small"><b>Warning:</b> {_text(text)}</p>' for text in analysis.warnings),
+        ]
+
+
+def _text(value: str) -> str:
+    """Return what came from outside as one line of text in the page, whatever it holds."""
+    return escape(printable(value))
+
+
+def _show(thumbnail: bytes | None, link: str | None) -> str:
+    image = "no thumbnail"
+    if thumbnail is not None:
+        data = base64.b64encode(thumbnail).decode()
+        image = f'<img src="data:image/jpeg;base64,{data}" alt="" decoding="async">'
+    return f'<a href="{link}" aria-label="annotated picture">{image}</a>' if link else image
+
+
+def _describe_setting(name: str, value: str) -> str:
+    # The style shows a hash's beginning; the pointer shows it whole, and copying takes it whole.
+    extra = f' class="hash" title="{_text(value)}"' if name == "SHA-256" else ""
+    return f"<dt>{_text(name)}</dt><dd{extra}>{_text(value)}</dd>"
+
+
+def _heading(name: str) -> str:
+    folder, base = os.path.split(printable(name))
+    if len(base) > _LONGEST_NAME:
+        base = f"{base[: _LONGEST_NAME // 2]}…{base[1 - _LONGEST_NAME // 2 :]}"
+    above = os.path.basename(folder)
+    above = f'<span class="folder">{escape(above)}/</span>' if above else ""
+    return f'<h2 title="{_text(name)}">{above}{escape(base)}</h2>'
+
+
+def _link(path: str, folder: str) -> str:
+    # Quoted as bytes, for a name need not be text; "./", for it may be called "javascript:...".
+    return "./" + quote(os.fsencode(os.path.relpath(path, folder)))

@@ -1,0 +1,1 @@
+"""Tests of convert/ and of the training."""

@@ -1,0 +1,1 @@
+"""What several tests need: pictures, servers, a browser, the notebook."""
