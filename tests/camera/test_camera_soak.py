@@ -1,7 +1,7 @@
 """Under one fault after another the camera loop leaks nothing and answers from no old frame.
 
 Real threads, the machine's own clock, a camera that fails by chance and a disk that does.  It takes
-15 seconds; a night with ``LESION_EDGE_SOAK_MINUTES=600 pytest -s tests/camera/test_camera_soak.py``.
+15 seconds; with LESION_EDGE_SOAK_MINUTES=600 in the environment (pytest -s) a night.
 """
 
 from __future__ import annotations

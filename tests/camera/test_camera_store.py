@@ -150,7 +150,8 @@ def test_fault_42_a_failure_at_any_step_leaves_old_or_new_never_half(
 def test_fault_42_killed_at_random_while_writing_every_file_is_whole(tmp_path: Path) -> None:
     code = (
         "import sys; from tests.camera.test_camera_store import _snapshot; "
-        "from edge.camera.store import Store\nstore = Store(sys.argv[1], keep=20)\nprint('ready', flush=True)\n"
+        "from edge.camera.store import Store\n"
+        "store = Store(sys.argv[1], keep=20)\nprint('ready', flush=True)\n"
         "for n in range(10**6): store.save(_snapshot(n))"
     )
     rng = random.Random(0)

@@ -3,8 +3,8 @@
     with MjpegServer(stream=Stream([jpeg, jpeg]), secret=Single(jpeg, user=("me", "pw"))) as server:
         server.url("stream")                # http://127.0.0.1:PORT/stream
 
-``python -m tests.support.mjpeg_server PICTURE [SECONDS]`` serves one picture, new in each frame, for
-hands and eyes: /stream, /capture and /.
+``python -m tests.support.mjpeg_server PICTURE [SECONDS]`` serves one picture, new in each
+frame, for hands and eyes: /stream, /capture and /.
 """
 
 from __future__ import annotations
