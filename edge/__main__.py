@@ -50,17 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
-    _prepare()
     status: int = import_module(COMMANDS[words[0]][0]).main(words[1:], f"lesion-edge {words[0]}")
     return status
-
-
-def _prepare() -> None:
-    """Do what ``import edge`` does for ``python -m edge.NAME``."""
-    from edge.picture.limits import limit_opencv
-
-    limit_opencv()  # before anything loads OpenCV
-    sys.excepthook = lambda *about: import_module("edge.libraries").tell(*about)
 
 
 def command() -> None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 class LesionEdgeError(Exception):
     """The base of them all."""
 
+    exit_status = 1
+    """What a command ends with that can't go on for it."""
     path: str | None = None
     """The picture, folder or pattern that it is about, as it was named; None where there is none.
 

@@ -146,24 +146,15 @@ def pip(command: str) -> str:
     return f"{first}{run(f'{python} -m {command}')}"
 
 
-def tell(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    """Say in one line that an import failed; anything else as Python does.
-
-    What ``sys.excepthook`` is called with: a command must be able to say what is wrong where the
-    packages can't be loaded that its modules import.
-    """
-    from edge.cli.terminal import open_streams, say
-
-    open_streams()
-    wheel = _importing(traceback)
+def explain_start(error: Exception) -> str | None:
+    """Say in one line that an import failed, and what helps; None where something else did."""
+    wheel = _importing(error.__traceback__)
     foreign = not str(getattr(error, "name", None)).startswith(_OWN)
     if wheel is None and not (isinstance(error, ImportError) and foreign):
-        sys.__excepthook__(kind, error, traceback)
-        return
-    command = next((word for word in sys.orig_argv if word.startswith("edge.")), "lesion-edge")
+        return None
     reason, fix = explain(str(error), wheel or "numpy opencv-python-headless")
     doctor = f"{shlex.quote(sys.executable)} -m edge.doctor"
-    say(f"{command}: can't start: {reason}; try: {fix}; {doctor} tells more")
+    return f"can't start: {reason}; try: {fix}; {doctor} tells more"
 
 
 def _importing(traceback: TracebackType | None) -> str | None:

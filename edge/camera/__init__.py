@@ -11,31 +11,48 @@
         else:
             print(snapshot.captured_at, snapshot.frame_state)
 
+A camera, clock, analyzer, store or notifier of your own has the methods of the class of that name
+in :mod:`edge.camera.interfaces`: Camera, Clock, PictureAnalyzer, SnapshotStore, Notifier.
 :mod:`edge.camera.simulation` has a scripted camera and a simulated clock, to test a handler with.
 Research and education only, not a diagnosis.
 """
 
-from edge.camera.sources.camera import Camera, EndOfSourceError
-from edge.camera.sources.choose import open_source
+from __future__ import annotations
 
-from .clock import Clock, SystemClock
-from .frames import Frame, FrameState, look
-from .loop import Settings, SnapshotLoop
-from .snapshot import Snapshot
-from .supervisor import CameraStuckError, Patience
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "Camera",
-    "CameraStuckError",
-    "Clock",
-    "EndOfSourceError",
-    "Frame",
-    "FrameState",
-    "Patience",
-    "Settings",
-    "Snapshot",
-    "SnapshotLoop",
-    "SystemClock",
-    "look",
-    "open_source",
-]
+from edge.lazy import attach as _attach
+
+if TYPE_CHECKING:
+    from .clock import SystemClock as SystemClock
+    from .frames import Frame as Frame
+    from .frames import FrameState as FrameState
+    from .frames import look as look
+    from .interfaces import Camera as Camera
+    from .interfaces import Clock as Clock
+    from .interfaces import EndOfSourceError as EndOfSourceError
+    from .interfaces import Notifier as Notifier
+    from .interfaces import PictureAnalyzer as PictureAnalyzer
+    from .interfaces import SnapshotStore as SnapshotStore
+    from .loop import SnapshotLoop as SnapshotLoop
+    from .settings import Patience as Patience
+    from .settings import Settings as Settings
+    from .snapshot import Snapshot as Snapshot
+    from .snapshot import Status as Status
+    from .sources.choose import open_source as open_source
+    from .supervisor import CameraStuckError as CameraStuckError
+    from .supervisor import State as State
+else:
+    __getattr__, __dir__, __all__ = _attach(
+        __name__,
+        {
+            "clock": "SystemClock",
+            "frames": "Frame FrameState look",
+            "interfaces": "Camera Clock EndOfSourceError Notifier PictureAnalyzer SnapshotStore",
+            "loop": "SnapshotLoop",
+            "settings": "Patience Settings",
+            "snapshot": "Snapshot Status",
+            "sources.choose": "open_source",
+            "supervisor": "CameraStuckError State",
+        },
+    )

@@ -8,7 +8,6 @@ process, so a program that only imports the package keeps its own.
 from __future__ import annotations
 
 import os
-import sys
 
 MAX_BYTES = 64 << 20
 """The largest picture file that is read, in bytes."""
@@ -20,16 +19,6 @@ MAX_SCANNED_PIXELS = 20 * MAX_PIXELS
 """The most pixels times scans of a JPEG: the time that its decoding may take, known beforehand."""
 MAX_PARTS = 100_000
 """The most segments of a JPEG or chunks of a PNG that are looked at; a PNG of 64 MB has 8,192."""
-
-
-def is_command() -> bool:
-    """Tell whether a command of this package is starting: ``python -m edge.NAME``.
-
-    While Python looks for the module of ``-m``, ``sys.argv[0]`` is ``"-m"`` (Python's manual,
-    "Command line and environment").
-    """
-    named = any(argument.startswith("edge.") for argument in sys.orig_argv[1:])
-    return sys.argv[:1] == ["-m"] and named
 
 
 def limit_opencv() -> None:
