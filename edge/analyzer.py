@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import time
 from dataclasses import replace
+from functools import partial
 from itertools import chain, islice
-from typing import TYPE_CHECKING, TypeAlias, TypeGuard, TypeVar, Union
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias, TypeVar, Union
 
 from edge.model.classifier import Classifier, usable_cores
-from edge.picture.decode import Picture, check_image, decode, read_bytes, within_memory
+from edge.picture.decode import (
+    Picture,
+    check_image,
+    decode,
+    name_of,
+    read_bytes,
+    within_memory,
+)
 
 from .errors import LesionEdgeError
 from .files import printable
@@ -18,16 +27,25 @@ from .results import Analysis, Timings
 from .segmentation import MIN_AREA, Region, enlarge, find_regions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable
 
     import numpy as np
     from numpy.typing import NDArray
 
-    from edge.model.classifier import Prediction
     from edge.model.contract import Contract
 
     Source: TypeAlias = Union[str, os.PathLike[str], NDArray[np.uint8], Picture]  # noqa: UP007
-    AnySource = TypeVar("AnySource", bound="Source | LesionEdgeError")
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+class Outcome(NamedTuple):
+    """What became of one of many pictures."""
+
+    source: Any
+    """As it was given."""
+    result: Analysis | LesionEdgeError
 
 
 class Analyzer:
@@ -69,11 +87,9 @@ class Analyzer:
         contract: str | os.PathLike[str] | None = None,
     ) -> None:
         if threshold is not None and not 0.0 <= threshold <= 1.0:
-            message = f"threshold must be from 0 to 1, is {threshold}"
-            raise ValueError(message)
+            raise ValueError(f"threshold must be from 0 to 1, is {threshold}")
         if threads is not None and threads < 1:
-            message = f"threads must be 1 or more, is {threads}"
-            raise ValueError(message)
+            raise ValueError(f"threads must be 1 or more, is {threads}")
         self._classifier = Classifier(model, threads=threads, contract=contract)
         self.threshold = self.contract.threshold if threshold is None else threshold
         self.fast = fast
@@ -88,8 +104,8 @@ class Analyzer:
         """Analyse a picture.
 
         Args:
-            picture: a path (``"-"`` is standard input), an array (height, width, 3) of uint8 in
-                BGR order, 0..255, as OpenCV reads it, or what :func:`read_picture` returned.
+            picture: a path, an array (height, width, 3) of uint8 in BGR order, 0..255, as OpenCV
+                reads it, or what :func:`read_picture` or :func:`decode` returned.
 
         Raises:
             PictureError: the picture can't be read, is too large for the memory that is free, or
@@ -98,127 +114,115 @@ class Analyzer:
 
         """
         try:
-            return self._analyze(self._open(picture), self._classifier, beside=self._beside)
+            return self.analyze_decoded(self.open(picture))
         except LesionEdgeError as error:
-            _about(error, picture)
+            if error.path is None and isinstance(picture, str | os.PathLike):
+                error.path = os.fspath(picture)
             raise
 
-    def analyze_many(
-        self,
-        sources: Iterable[AnySource],
-        *,
-        then: Callable[[AnySource, Picture, Analysis], object] | None = None,
-    ) -> Generator[tuple[AnySource, Analysis | LesionEdgeError], None, None]:
+    def analyze_many(self, sources: Iterable[Source]) -> Generator[Outcome, None, None]:
         """Analyse many pictures, several at once, and yield each with its result, in order.
 
-        Each of the ``threads`` has an interpreter of its own, and reads, segments and predicts
-        one picture after another.  Sources are taken at most four for each thread ahead of the
-        result that is yielded, and a decoded picture lives only while its thread has it, so
-        memory stays flat however many there are.  A picture that fails gives its error in its
-        place.  Closing the generator ends the threads once each has finished its picture.
+        A picture that fails gives its error in its place.  For the rest see :meth:`map`.
+
+        Args:
+            sources: what :meth:`analyze` takes, each.  An array must not be changed before its
+                result came.
+
+        """
+
+        def answer(analyzer: Analyzer, source: Source) -> Outcome:
+            try:
+                return Outcome(source, analyzer.analyze(source))
+            except LesionEdgeError as error:
+                return Outcome(source, without_frames(error))
+
+        return self.map(answer, sources)
+
+    def map(
+        self, function: Callable[[Analyzer, Item], Answer], items: Iterable[Item]
+    ) -> Generator[Answer, None, None]:
+        """Call ``function(analyzer, item)`` for each item, several at once; yield in order.
+
+        On each of the ``threads`` the function gets an analyzer of that thread's own, for the same
+        model in the same memory.  Items are taken on the caller's thread, at most four for each
+        thread ahead of what is yielded, so memory stays flat however many there are, if the
+        function lets go of each decoded picture.  Closing the generator ends the threads once
+        each has finished its item.
 
         OpenCV's own threads win nothing beside these (1 % slower on two cores): a process that
         does nothing else with OpenCV may call ``cv2.setNumThreads(1)`` first, as ``python -m
         edge.run`` does.  This method leaves that setting, which is the whole process's, alone.
 
-        Args:
-            sources: what :meth:`analyze` takes, each; taken on the caller's thread.  An error
-                among them is passed on in its place.  An array must not be changed before its
-                result came.
-            then: called with source, picture and analysis on the thread that made them, to save
-                or to draw; a :class:`LesionEdgeError` that it raises becomes the result.
-
         Raises:
-            Exception: anything but a :class:`LesionEdgeError` that ``then`` or ``sources``
-                raised.  The generator has then ended.
+            Exception: whatever ``function`` or ``items`` raised.  The generator has then ended.
 
         """
-
-        def answer(
-            source: AnySource, classifier: Classifier, *, beside: bool
-        ) -> Analysis | LesionEdgeError:
-            try:
-                if isinstance(source, LesionEdgeError):
-                    raise source
-                picture = self._open(source)
-                analysis = self._analyze(picture, classifier, beside=beside)
-                if then is not None:
-                    then(source, picture, analysis)
-            except LesionEdgeError as error:
-                return _without_frames(_about(error, source))
-            return analysis
-
-        def answer_here(source: AnySource) -> tuple[AnySource, Analysis | LesionEdgeError]:
-            return source, answer(source, self._classifier, beside=self._beside)
-
-        def make_worker() -> Callable[[AnySource], Analysis | LesionEdgeError]:
-            classifier = self._classifier.sibling()
-            return lambda source: answer(source, classifier, beside=False)
-
-        threads = self._classifier.threads
-        left = iter(sources)
-        first = list(islice(left, 2)) if threads > 1 else []
+        left = iter(items)
+        first = list(islice(left, 2)) if self._classifier.threads > 1 else []
         if len(first) < 2:
-            yield from map(answer_here, chain(first, left))
+            for item in chain(first, left):
+                yield function(self, item)
             return
-        left = chain(first, left)
-        while True:
-            # Standard input may be long in coming: the results before it don't wait for it, and
-            # no worker does, so that an interrupt finds none that can't be ended.
-            standard_input: list[AnySource] = []
-            yield from map_ordered(_until_stdin(left, standard_input), make_worker, workers=threads)
-            if not standard_input:
-                return
-            yield from map(answer_here, standard_input)
 
-    def _open(self, source: Source) -> Picture:
-        if _is_path(source):
+        def make_worker() -> Callable[[Item], Answer]:
+            return partial(function, self._sibling())
+
+        yield from map_ordered(chain(first, left), make_worker, workers=self._classifier.threads)
+
+    def open(self, source: Source) -> Picture:
+        """Return a decoded picture, as :meth:`analyze` would decode it; raises what that raises."""
+        if isinstance(source, str | os.PathLike):
             return read_picture(source, fast=self.fast)
         return source if isinstance(source, Picture) else Picture(check_image(source))
 
-    def _analyze(self, picture: Picture, classifier: Classifier, *, beside: bool) -> Analysis:
+    def analyze_decoded(self, picture: Picture) -> Analysis:
+        """Analyse a picture that is decoded already; raises what :meth:`analyze` raises."""
         image_bgr = picture.image_bgr
+        timings = Timings(decode=picture.decode_ms)
 
-        def segment() -> tuple[tuple[Region, ...], float]:
+        def segment() -> tuple[Region, ...]:
             begun = time.perf_counter()
             regions = find_regions(image_bgr, min_area=MIN_AREA / picture.scale**2)
             if picture.scale > 1:
                 regions = enlarge(regions, picture.scale, picture.size_wh)
-            return regions, (time.perf_counter() - begun) * 1e3
+            timings.segment = (time.perf_counter() - begun) * 1e3
+            return regions
 
-        def predict() -> Prediction:
-            return classifier.predict(image_bgr)
+        def predict() -> float:
+            return self._classifier.predict(image_bgr, timings)
 
         started = time.perf_counter()
-        with within_memory(picture.name):
-            if beside:
-                (regions, segment_ms), prediction = side_by_side(segment, predict)
+        with within_memory(printable(picture.name)):
+            if self._beside:
+                regions, probability = side_by_side(segment, predict)
             else:
-                (regions, segment_ms), prediction = segment(), predict()
-        finished = time.perf_counter()
+                regions, probability = segment(), predict()
+        timings.total = picture.decode_ms + (time.perf_counter() - started) * 1e3
         return Analysis(
             size_wh=picture.size_wh,
-            label=self.contract.label(prediction.probability, self.threshold),
-            probability=prediction.probability,
+            label=self.contract.label(probability, self.threshold),
+            probability=probability,
             threshold=self.threshold,
             regions=regions,
-            timings_ms=Timings(
-                decode=picture.decode_ms,
-                segment=segment_ms,
-                resize=prediction.resize_ms,
-                invoke=prediction.invoke_ms,
-                total=picture.decode_ms + (finished - started) * 1e3,
-            ),
+            timings_ms=timings,
             warnings=picture.warnings,
             positive=self.contract.labels[1],
+            image=picture.name,
+            model=self.contract.identity(),
         )
 
+    def _sibling(self) -> Analyzer:
+        other = copy.copy(self)
+        other._classifier, other._beside = self._classifier.sibling(), False  # noqa: SLF001
+        return other
 
-def read_picture(path: str | os.PathLike[str], *, fast: bool = False) -> Picture:
-    """Read and decode a JPEG or PNG file (``"-"`` is standard input), upright by EXIF.
+
+def read_picture(source: str | os.PathLike[str] | BinaryIO, *, fast: bool = False) -> Picture:
+    """Read and decode a JPEG or PNG, upright by EXIF.
 
     Args:
-        path: the file.
+        source: a file's path, or an open stream.
         fast: decode a JPEG of 4 megapixels and more at reduced scale (see :func:`decode`).
 
     Raises:
@@ -226,38 +230,14 @@ def read_picture(path: str | os.PathLike[str], *, fast: bool = False) -> Picture
 
     """
     started = time.perf_counter()
-    name = printable(path)
-    with within_memory(name):
-        picture = decode(read_bytes(path), name, fast=fast)
-    return replace(picture, decode_ms=(time.perf_counter() - started) * 1e3)
+    path = name_of(source)
+    with within_memory(printable(path)):
+        picture = decode(read_bytes(source), printable(path), fast=fast)
+    return replace(picture, decode_ms=(time.perf_counter() - started) * 1e3, name=path)
 
 
-def _until_stdin(sources: Iterator[AnySource], held: list[AnySource]) -> Iterator[AnySource]:
-    """Yield sources up to standard input, which goes to ``held``."""
-    for source in sources:
-        if _is_stdin(source):
-            held.append(source)
-            return
-        yield source
-
-
-def _is_stdin(source: object) -> bool:
-    return _is_path(source) and os.fspath(source) == "-"
-
-
-def _is_path(source: object) -> TypeGuard[str | os.PathLike[str]]:
-    return isinstance(source, str) or hasattr(source, "__fspath__")
-
-
-def _about(error: LesionEdgeError, source: object) -> LesionEdgeError:
-    """Return the error with the path of what it is about."""
-    if error.path is None and _is_path(source):
-        error.path = os.fspath(source)
-    return error
-
-
-def _without_frames(error: LesionEdgeError) -> LesionEdgeError:
-    # They hold the picture and its bytes, for as long as the caller keeps the error.
+def without_frames(error: LesionEdgeError) -> LesionEdgeError:
+    """Return the error without the frames that it was raised in, which hold a whole picture."""
     error.__traceback__ = None
     if error.__cause__ is not None:
         error.__cause__.__traceback__ = None

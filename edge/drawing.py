@@ -94,24 +94,22 @@ def _draw_caption(
     return strip
 
 
-def save_annotated(
-    path: str, image_bgr: NDArray[np.uint8], analysis: Analysis, source: str = "-"
-) -> None:
+def save_annotated(path: str, image_bgr: NDArray[np.uint8], analysis: Analysis) -> None:
     """Write the annotated picture as a JPEG that carries its result, whole or not at all.
 
     Args:
         path: where it goes.
         image_bgr: as for :func:`annotate`.
         analysis: its analysis.
-        source: the picture's file, which the next run knows its copy by; "-" is none.
 
     Raises:
         OutputError: it could not be written; what was there before is still there.
 
     """
     result = analysis.to_dict()
-    del result["timings_ms"]  # the same picture gives the same file
-    if mark := source_mark(source):
+    # The same picture gives the same file, and a path may hold a person's name.
+    del result["timings_ms"], result["image"]
+    if mark := source_mark(analysis.image):  # which the next run knows its copy by
         result["source"] = mark
     data = add_comment(encode_annotated(path, image_bgr, analysis), result)
     try:

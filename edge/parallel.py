@@ -57,8 +57,8 @@ def map_ordered(
     make_function: Callable[[], Callable[[Item], Result]],
     *,
     workers: int,
-) -> Generator[tuple[Item, Result], None, None]:
-    """Yield ``(item, function(item))`` for each item, in order, several of them worked on at once.
+) -> Generator[Result, None, None]:
+    """Yield ``function(item)`` for each item, in order, several of them worked on at once.
 
     The items are taken on the caller's thread, at most four for each worker ahead of the result
     that is yielded, so memory doesn't grow with their number.  Closing the generator ends the
@@ -85,21 +85,16 @@ def map_ordered(
         return result
 
     pool = ThreadPoolExecutor(workers, thread_name_prefix="edge-worker")
-    waiting: deque[tuple[Item, Future[Result]]] = deque()
-
-    def take() -> tuple[Item, Result]:
-        item, future = waiting.popleft()
-        return item, future.result()
-
+    waiting: deque[Future[Result]] = deque()
     try:
         for item in items:
-            waiting.append((item, pool.submit(call, item)))
+            waiting.append(pool.submit(call, item))
             if len(waiting) == workers * AHEAD:
-                yield take()
+                yield waiting.popleft().result()
             # What is done already need not wait for items that are slow to come.
-            while waiting and waiting[0][1].done():
-                yield take()
+            while waiting and waiting[0].done():
+                yield waiting.popleft().result()
         while waiting:
-            yield take()
+            yield waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)

@@ -1,17 +1,19 @@
-"""What is known of one picture: the result that the analyzer makes and the commands print."""
+"""What is known of one picture: what the analyzer gives and the commands print."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .segmentation import Region
 
 NOTICE = "Research and education only, not a diagnosis."
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Timings:
     """How long each step took, in milliseconds; total is from the file to the answer.
 
@@ -19,11 +21,11 @@ class Timings:
     total.
     """
 
-    decode: float
-    segment: float
-    resize: float
-    invoke: float
-    total: float
+    decode: float = 0.0
+    segment: float = 0.0
+    resize: float = 0.0
+    invoke: float = 0.0
+    total: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,10 @@ class Analysis:
     warnings: tuple[str, ...]
     positive: str
     """The label that the probability is of, as the model's contract has it: malignant."""
+    image: str = "picture"
+    """The picture's path, as it was given."""
+    model: Mapping[str, str] = field(default_factory=dict)
+    """What answered: name, variant, SHA-256 of the flatbuffer."""
 
     @property
     def answer(self) -> str:
@@ -62,8 +68,9 @@ class Analysis:
         return repr(self.probability)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the analysis as plain JSON types, without the picture's name and the model's."""
+        """Return the analysis as plain JSON types."""
         return {
+            "image": self.image,
             "size": list(self.size_wh),
             "label": self.label,
             "probability": self.probability,
@@ -71,4 +78,5 @@ class Analysis:
             "regions": [region.to_dict() for region in self.regions],
             "timings_ms": {step: round(ms, 3) for step, ms in asdict(self.timings_ms).items()},
             "warnings": list(self.warnings),
+            "model": dict(self.model),
         }

@@ -7,30 +7,29 @@ import os
 import sys
 import time
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-import numpy  # noqa: F401, ICN001 - where it can't be loaded, cv2 prints lines to standard output
-
-# isort: split
-import cv2
-
+from edge.cli import command
 from edge.cli.arguments import count, make_parser, path, share
-from edge.cli.lines import Lines
-from edge.cli.naming import ResultFolder, make_folder
 from edge.cli.output import write_line
 from edge.cli.sources import expand, without_secrets
-from edge.cli.terminal import Progress, open_streams, quiet_native_stderr, say
+from edge.cli.terminal import Progress, quiet_native_stderr, say
 
-from .analyzer import Analyzer
-from .drawing import save_annotated
-from .errors import LesionEdgeError, OutputError
+from .errors import LesionEdgeError, OutputError, PictureError
 from .results import NOTICE, Analysis
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
+    from edge.cli.lines import Lines
+    from edge.cli.naming import ResultFolder
     from edge.picture.decode import Picture
+
+    from .analyzer import Analyzer
 
 _EPILOG = f"""\
 sources: of a folder and what is below it, links followed, every JPEG and PNG is taken. Hidden and
@@ -55,21 +54,7 @@ picture could not be written, both.
 
 def main(arguments: Sequence[str] | None = None, prog: str = "python -m edge.run") -> int:
     """Run the command and return its exit status."""
-    open_streams()
-    options = _parse(arguments, prog)
-    try:
-        return _analyse_all(options)
-    except LesionEdgeError as error:
-        say(f"edge.run: {error}")
-        return 1
-    except KeyboardInterrupt:
-        say("edge.run: interrupted")
-        return 130
-    except MemoryError:
-        say("edge.run: not enough memory is free")
-        return 1
-    except BrokenPipeError:  # whoever read our output has enough
-        return 1
+    return command.run("edge.run", lambda: _analyse_all(_parse(arguments, prog)))
 
 
 def _parse(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
@@ -138,8 +123,18 @@ def _parse(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
 
 
 def _analyse_all(options: argparse.Namespace) -> int:
-    files = options.out is not None or options.report or options.csv
-    if sys.stdout is None and not files:
+    import numpy  # noqa: F401, ICN001 - where it can't be loaded, cv2 prints lines to standard output
+
+    # isort: split
+    import cv2
+
+    from edge.cli.lines import Lines
+    from edge.cli.naming import ResultFolder
+
+    from .analyzer import Analyzer
+
+    to_files = options.out is not None or options.report or options.csv
+    if sys.stdout is None and not to_files:
         raise OutputError("standard output is closed")
     # OpenCV's own threads, measured on two cores: no difference for one picture of 1022 x 767, 2 ms
     # of 25 won for one of 7 megapixels, 1 % lost for many.  With --threads 1 there may be none.
@@ -152,24 +147,25 @@ def _analyse_all(options: argparse.Namespace) -> int:
             fast=options.fast,
             contract=options.contract,
         )
-    output = None if options.out is None else ResultFolder(options.out)
+    folder = None if options.out is None else ResultFolder(options.out)
     lines = Lines(analyzer.contract.labels, sys.stdout or sys.stderr, colour=not options.no_color)
+    printer = _Printer(lines, as_json=options.json, keep_on=bool(to_files))
     left_out: list[str] = []
     sources = expand(options.sources, leave_out=options.out, tell=left_out.append)
-    jobs = (_name(source, output) for source in sources)
     started = time.perf_counter()
-    printer = _Printer(options, analyzer, lines, keep_on=bool(files))
     with ExitStack() as stack:
         tell = [printer.tell, *_open_files(options, analyzer, stack)]
-        then = _finish(thumbnails=options.report is not None) if len(tell) > 1 or output else None
         # Closed, so that an interrupt leaves no picture half written.
-        results = stack.enter_context(closing(analyzer.analyze_many(jobs, then=then)))
+        thumbnails = options.report is not None
+        results = stack.enter_context(
+            closing(_analyse(analyzer, sources, folder, thumbnails=thumbnails))
+        )
         progress = Progress("pictures analysed:")
-        for done, (job, result) in enumerate(results, 1):
+        for number, done in enumerate(results, 1):
             progress.clear()
-            for each in tell:  # a source that gives no picture is its own error
-                each(job if isinstance(job, _Job) else _Job(job.path or ""), result)
-            progress.update(done)
+            for each in tell:
+                each(done)
+            progress.update(number)
     progress.clear()
     for line in left_out:
         say(f"edge.run: {line}")
@@ -180,58 +176,119 @@ def _analyse_all(options: argparse.Namespace) -> int:
     return 1 if lines.failed or printer.unsaved else 0
 
 
-class _Job:
-    """A picture's path, where its annotated copy goes, and what was made or could not be."""
+@dataclass(slots=True)
+class _Done:
+    """A picture's path, what became of it, and what was made or could not be."""
 
-    def __init__(self, path: str, save_as: str | None = None) -> None:
-        self.path, self.save_as = path, save_as
-        self.thumbnail: bytes | None = None
-        self.not_saved: OutputError | None = None
+    path: str
+    result: Analysis | LesionEdgeError
+    saved: str | None = None
+    not_saved: OutputError | None = None
+    thumbnail: bytes | None = None
 
-    def __fspath__(self) -> str:
-        return self.path
+    def to_dict(self) -> dict[str, Any]:
+        """Return the line that --json prints."""
+        if isinstance(self.result, LesionEdgeError):
+            return {"image": self.path, "error": self.result.to_dict()}
+        line = self.result.to_dict()
+        if self.not_saved:
+            line["error"] = self.not_saved.to_dict()
+        return {**line, "saved": self.saved} if self.saved else line
 
 
-def _name(source: str | LesionEdgeError, output: ResultFolder | None) -> _Job | LesionEdgeError:
-    if isinstance(source, LesionEdgeError):
-        return source
-    return _Job(source, output.name(source) if output else None)
+def _analyse(
+    analyzer: Analyzer,
+    sources: Iterable[str | PictureError],
+    folder: ResultFolder | None,
+    *,
+    thumbnails: bool,
+) -> Generator[_Done, None, None]:
+    """Yield what became of each source, in order.
+
+    Standard input may be long in coming: all that is before it is told first, and none of the
+    threads waits for it, so that an interrupt finds none that can't be ended.
+    """
+    work = partial(_work, thumbnails=thumbnails)
+    jobs = (
+        (source, folder.name(source) if folder and isinstance(source, str) else None)
+        for source in sources
+    )
+    for is_stdin, group in groupby(jobs, lambda job: job[0] == "-"):
+        if is_stdin:
+            yield from map(partial(work, analyzer), group)
+        else:
+            yield from analyzer.map(work, group)
+
+
+def _work(
+    analyzer: Analyzer, job: tuple[str | PictureError, str | None], *, thumbnails: bool
+) -> _Done:
+    """Analyse a picture, and make of it what is asked for while it is decoded."""
+    from .analyzer import read_picture, without_frames
+
+    image, save_as = job
+    if isinstance(image, PictureError):  # a source that gives no picture
+        return _Done(image.path or "", image)
+    try:
+        if image == "-" and sys.stdin is None:
+            raise PictureError("-: standard input is closed")
+        picture = read_picture(sys.stdin.buffer if image == "-" else image, fast=analyzer.fast)
+        analysis = analyzer.analyze_decoded(picture)
+        done = _Done(image, analysis)
+        if save_as:
+            _save(done, save_as, picture, analysis)
+        if thumbnails:
+            from edge.report.thumbnail import make_thumbnail
+
+            done.thumbnail = make_thumbnail(picture, analysis)
+    except LesionEdgeError as error:
+        return _Done(image, without_frames(error))
+    return done
+
+
+def _save(done: _Done, path: str, picture: Picture, analysis: Analysis) -> None:
+    from edge.cli.naming import make_folder
+
+    from .drawing import save_annotated
+
+    try:
+        make_folder(os.path.dirname(path))
+        save_annotated(path, picture.image_bgr, analysis)
+        done.saved = path
+    except OutputError as error:  # the answer is there all the same
+        done.not_saved = error
 
 
 class _Printer:
     """Prints results as they come.
 
     Args:
-        options: the command's.
-        analyzer: whose model answers.
         lines: makes the lines, and counts.
+        as_json: JSON Lines rather than text.
         keep_on: whether the run goes on where nothing can be printed any more.
 
     """
 
-    def __init__(
-        self, options: argparse.Namespace, analyzer: Analyzer, lines: Lines, *, keep_on: bool
-    ) -> None:
-        self._json, self._lines, self._keep_on = options.json, lines, keep_on
-        self._model = analyzer.contract.identity()
+    def __init__(self, lines: Lines, *, as_json: bool, keep_on: bool) -> None:
+        self._lines, self._json, self._keep_on = lines, as_json, keep_on
         self.broken: OSError | None = None
         """Why nothing can be printed."""
         self.unsaved = 0
         """How many annotated pictures could not be written."""
 
-    def tell(self, job: _Job, result: Analysis | LesionEdgeError) -> None:
+    def tell(self, done: _Done) -> None:
         """Print a result, and why its annotated picture could not be written."""
-        self._lines.count(result)
+        self._lines.count(done.result)
         if self._json:
-            self._write(json.dumps(_to_dict(job, result, self._model)))
-        elif isinstance(result, LesionEdgeError):
-            say(f"edge.run: {result}")
+            self._write(json.dumps(done.to_dict()))
+        elif isinstance(done.result, LesionEdgeError):
+            say(f"edge.run: {done.result}")
         else:
-            self._write(self._lines.result(job.path, result, job.save_as))
-        if job.not_saved:
+            self._write(self._lines.result(done.result, done.saved))
+        if done.not_saved:
             self.unsaved += 1
             if not self._json:
-                say(f"edge.run: {job.not_saved}")
+                say(f"edge.run: {done.not_saved}")
 
     def _write(self, text: str) -> None:
         try:
@@ -244,9 +301,8 @@ class _Printer:
 
 def _open_files(
     options: argparse.Namespace, analyzer: Analyzer, stack: ExitStack
-) -> list[Callable[[_Job, Analysis | LesionEdgeError], None]]:
-    """Begin the report and the table that are asked for; return what adds a result to each."""
-    files: list[Callable[[_Job, Analysis | LesionEdgeError], None]] = []
+) -> Iterator[Callable[[_Done], None]]:
+    """Begin the report and the table that are asked for; yield what adds a result to each."""
     if options.report:
         from edge.report.page import html_report
 
@@ -257,43 +313,12 @@ def _open_files(
         report = stack.enter_context(
             html_report(options.report, analyzer.contract, analyzer.threshold, settings)
         )
-        files.append(lambda job, result: report.add(job.path, result, job.thumbnail, job.save_as))
+        yield lambda done: report.add(done.path, done.result, done.thumbnail, done.saved)
     if options.csv:
         from edge.report.table import csv_table
 
         add_row = stack.enter_context(csv_table(options.csv, analyzer.contract))
-        files.append(lambda job, result: add_row(job.path, result))
-    return files
-
-
-def _finish(*, thumbnails: bool) -> Callable[[_Job | LesionEdgeError, Picture, Analysis], None]:
-    """Return what is done with a picture on the thread that analysed it, while it is decoded."""
-    if thumbnails:
-        from edge.report.thumbnail import make_thumbnail
-
-    def finish(job: _Job | LesionEdgeError, picture: Picture, analysis: Analysis) -> None:
-        assert isinstance(job, _Job)
-        if job.save_as:
-            try:
-                make_folder(os.path.dirname(job.save_as))
-                save_annotated(job.save_as, picture.image_bgr, analysis, job.path)
-            except OutputError as error:  # the answer is there all the same
-                job.save_as, job.not_saved = None, error
-        if thumbnails:
-            job.thumbnail = make_thumbnail(picture, analysis)
-
-    return finish
-
-
-def _to_dict(
-    job: _Job, result: Analysis | LesionEdgeError, model: dict[str, str]
-) -> dict[str, Any]:
-    if isinstance(result, LesionEdgeError):
-        return {"image": job.path, "error": result.to_dict()}
-    line = {"image": job.path, **result.to_dict(), "model": model}
-    if job.not_saved:
-        line["error"] = job.not_saved.to_dict()
-    return {**line, "saved": job.save_as} if job.save_as else line
+        yield lambda done: add_row(done.path, done.result)
 
 
 if __name__ == "__main__":

@@ -86,7 +86,7 @@ def edge_answers(
     classifier: Classifier, images: Iterable[NDArray[np.uint8]]
 ) -> NDArray[np.float64]:
     """Return P(malignant) by the edge's runtime for pictures, (height, width, 3) uint8, BGR."""
-    return np.array([classifier.predict(image).probability for image in images], np.float64)
+    return np.array([classifier.predict(image) for image in images], np.float64)
 
 
 def compare(

@@ -50,8 +50,9 @@ class Lines:
         self.failed = 0
         """How many pictures failed, so far."""
 
-    def result(self, name: str, analysis: Analysis, saved: str | None = None) -> str:
+    def result(self, analysis: Analysis, saved: str | None = None) -> str:
         """Return the line of a picture."""
+        name = printable(analysis.image)
         regions = len(analysis.regions)
         found = f"{regions or 'no'} region{'' if regions == 1 else 's'}"
         time = f"{analysis.timings_ms.total:.1f} ms"
@@ -59,13 +60,13 @@ class Lines:
             label = analysis.label.ljust(max(map(len, self._labels)))
             if self._colour and analysis.label == self._labels[1]:
                 label = f"{_BOLD_YELLOW}{label}{_PLAIN}"
-            shown = _shorten(printable(name), self._width).ljust(self._width)
+            shown = _shorten(name, self._width).ljust(self._width)
             text = f"{shown}  {label}  {analysis.answer}  {found:>10}  {time:>8}"
         else:
             if regions:
                 first = analysis.regions[0]
                 found += f", largest {first.width}x{first.height} at ({first.x}, {first.y})"
-            text = f"{printable(name)}: {analysis.label}, {analysis.answer}, {found}, {time}"
+            text = f"{name}: {analysis.label}, {analysis.answer}, {found}, {time}"
         for warning in analysis.warnings:
             text += f"; warning: {warning}"
         return f"{text} -> {printable(saved)}" if saved else text

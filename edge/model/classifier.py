@@ -8,7 +8,6 @@ import os
 import sys
 import threading
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +22,8 @@ from .preprocess import resize_into
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from edge.results import Timings
+
 MAX_MODEL_BYTES = 256 << 20
 _RUNTIMES = ("ai_edge_litert", "tflite_runtime")
 _MAX_DEFAULT_THREADS = 4
@@ -33,16 +34,6 @@ _CONVERT = (
     "correct the contract, or make a model of one uint8 or int8 picture and one float32 "
     "probability: python -m convert --weights FILE"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """One answer of the model, and how long its two steps took."""
-
-    probability: float
-    """P(labels[1]) of the contract, 0..1."""
-    resize_ms: float
-    invoke_ms: float
 
 
 class Classifier:
@@ -98,8 +89,12 @@ class Classifier:
         other._set_up(self.contract.name)  # noqa: SLF001 - one of its own class
         return other
 
-    def predict(self, image_bgr: NDArray[np.uint8]) -> Prediction:
-        """Return P(labels[1]) of a picture: (height, width, 3) uint8, BGR, 0..255.
+    def predict(self, image_bgr: NDArray[np.uint8], timings: Timings | None = None) -> float:
+        """Return P(labels[1]) of a picture, 0..1.
+
+        Args:
+            image_bgr: (height, width, 3) uint8, BGR, 0..255.
+            timings: gets the milliseconds of ``resize`` and ``invoke``.
 
         Raises:
             PredictionError: the model's output is no probability (NaN, infinite, not in 0..1).
@@ -112,14 +107,18 @@ class Classifier:
             try:
                 self._interpreter.invoke()
             except (RuntimeError, ValueError) as error:
-                message = f"the model {self.contract.name!r} could not be run: {error}"
-                raise PredictionError(message) from error
+                raise PredictionError(
+                    f"the model {self.contract.name!r} could not be run: {error}"
+                ) from error
             probability = float(self._interpreter.get_tensor(self._output_index)[0, 0])
             finished = time.perf_counter()
         if not 0.0 <= probability <= 1.0:  # NaN compares false
-            message = f"the model {self.contract.name!r} answered {probability}, no probability"
-            raise PredictionError(message)
-        return Prediction(probability, (filled - started) * 1e3, (finished - filled) * 1e3)
+            raise PredictionError(
+                f"the model {self.contract.name!r} answered {probability}, no probability"
+            )
+        if timings is not None:
+            timings.resize, timings.invoke = (filled - started) * 1e3, (finished - filled) * 1e3
+        return probability
 
     def _fill_input(self, image_bgr: NDArray[np.uint8]) -> None:
         # The view must be gone before invoke(), which refuses to run while one is held.

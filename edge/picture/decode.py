@@ -8,17 +8,15 @@ because OpenCV would give a picture of 20000 x 20000 pixels the gigabytes that i
 from __future__ import annotations
 
 import os
-import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import cv2
 import numpy as np
 
 from edge.errors import PictureError
-from edge.files import open_regular, read_bounded
-from edge.files import printable as printable  # noqa: PLC0414 - who reads pictures takes it from here
+from edge.files import open_regular, printable, read_bounded
 
 from .header import JPEG_START, PNG_SIGNATURE, Header, read_header
 from .limits import MAX_BYTES, MAX_PIXELS
@@ -60,7 +58,7 @@ class Picture:
     whole_wh: tuple[int, int] | None = None
     """Width and height of the whole picture where ``image_bgr`` is a reduced copy of it."""
     name: str = "picture"
-    """What to call it in an error."""
+    """Its path as it was given, or what to call it."""
 
     @property
     def size_wh(self) -> tuple[int, int]:
@@ -68,33 +66,36 @@ class Picture:
         return self.whole_wh or (self.image_bgr.shape[1], self.image_bgr.shape[0])
 
 
-def read_bytes(source: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> bytes:
-    """Return the bytes of a file, or of standard input if ``source`` is ``"-"``.
+def read_bytes(source: str | os.PathLike[str] | BinaryIO, *, max_bytes: int = MAX_BYTES) -> bytes:
+    """Return the bytes of a file, or what is left in an open stream.
 
     Raises:
         PictureError: missing, not an ordinary file, unreadable, or over ``max_bytes``, of which
             no more than one byte is read.
 
     """
-    name = printable(source)
-    if os.fspath(source) == "-" and sys.stdin is None:
-        raise PictureError(f"{name}: standard input is closed")
+    path = name_of(source)
     try:
-        if os.fspath(source) == "-":
-            data = read_bounded(sys.stdin.buffer, max_bytes)
-        else:
+        if isinstance(source, str | os.PathLike):
             with open_regular(source) as stream:
                 data = read_bounded(stream, max_bytes)
+        else:
+            data = read_bounded(source, max_bytes)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
         from edge.rights import advice  # where a file can be read, none is needed
 
-        message = f"{name}: can't be read: {reason}{advice(source, error)}"
-        raise PictureError(message) from error
+        reason = getattr(error, "strerror", None) or error
+        raise PictureError(
+            f"{printable(path)}: can't be read: {reason}{advice(path, error)}"
+        ) from error
     if data is None:
-        message = f"{name}: larger than the limit of {max_bytes} bytes"
-        raise PictureError(message)
+        raise PictureError(f"{printable(path)}: larger than the limit of {max_bytes} bytes")
     return data
+
+
+def name_of(source: str | os.PathLike[str] | BinaryIO) -> str:
+    """Return what to call a file or a stream, which is "-"."""
+    return os.fspath(source) if isinstance(source, str | os.PathLike) else "-"
 
 
 def decode(

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from edge.cli.naming import make_folder
 from edge.errors import OutputError
-from edge.files import replacing
-from edge.picture.decode import printable
+from edge.files import printable, replacing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

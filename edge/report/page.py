@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from edge import __version__
 from edge.errors import LesionEdgeError
-from edge.picture.decode import printable
+from edge.files import printable
 from edge.results import NOTICE
 
 from .growing import growing_file, reason

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
 from edge.errors import LesionEdgeError
-from edge.picture.decode import printable
+from edge.files import printable
 
 from .growing import growing_file, reason
 

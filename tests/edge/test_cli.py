@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from edge.picture.decode import printable
+from edge.files import printable
 from tests.conftest import run_module
 from tests.support import notebook
 from tests.support.notebook import imread
@@ -249,9 +249,9 @@ def test_fault_41_an_answer_is_told_though_its_annotated_picture_cant_be_written
 ) -> None:
     """FAULTS 41: beside the error, and the exit status is 1."""
     code = (
-        "import sys; from edge import OutputError, run\n"
+        "import sys; from edge import OutputError, drawing, run\n"
         "def save(path, *_): raise OutputError(f'{path}: no space')\n"
-        "run.save_annotated = save\n"
+        "drawing.save_annotated = save\n"
         "sys.exit(run.main(sys.argv[1:]))"
     )
     command: list[str | Path] = [

@@ -20,7 +20,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edge import Analysis, Picture, PictureError, Region, Timings, read_picture
-from edge.picture.decode import printable
+from edge.files import printable
 from edge.report.histogram import Histogram
 from edge.report.page import html_report
 from edge.report.thumbnail import make_thumbnail

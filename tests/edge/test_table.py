@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge import Analysis, PictureError, Region, Timings
-from edge.picture.decode import printable
+from edge.files import printable
 from edge.report.table import csv_table
 
 if TYPE_CHECKING:

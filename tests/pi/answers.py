@@ -102,8 +102,7 @@ def _answers(
             "hash": _hash(exact),
             "int8_values": _int8_values(body, exact),
             "probabilities": {
-                variant: classifier.predict(exact).probability
-                for variant, (_, classifier) in models.items()
+                variant: classifier.predict(exact) for variant, (_, classifier) in models.items()
             },
         },
     }
