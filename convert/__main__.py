@@ -9,10 +9,11 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
+from edge.cli import command
 from edge.cli.output import write_line
-from edge.cli.terminal import open_streams, quiet_native_stderr, say
+from edge.cli.terminal import quiet_native_stderr, say
 from edge.errors import LesionEdgeError
 from edge.files import printable, write_atomically
 
@@ -37,54 +38,41 @@ _EXTRA = ("tensorflow", "keras", "h5py", "ai_edge_quantizer", "gdown")
 
 def main(arguments: Sequence[str] | None = None, prog: str = "python -m convert") -> int:
     """Run the command and return its exit status."""
-    open_streams()
-    options = make_parser(prog, __doc__).parse_args(arguments)
+    return command.run("convert", lambda: _work(make_parser(prog, __doc__).parse_args(arguments)))
+
+
+def _work(options: argparse.Namespace) -> int:
+    """Convert; what native code wrote is shown with a traceback only."""
     # TensorFlow and its libraries write to file descriptor 2 from C++: kept, shown on a crash.
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # its sums differ from run to run
     try:
         with tempfile.TemporaryFile() as native:
-            return _guarded(options, native)
-    except OSError as error:
-        what = printable(error.filename) if isinstance(error.filename, str) else "a file"
-        say(
-            f"convert: {what} can't be read or written: {error.strerror or error}; if there is no "
-            "room, make some, or set TMPDIR to a folder that has it"
-        )
-        return 1
-
-
-def _guarded(options: argparse.Namespace, native: BinaryIO) -> int:
-    """Convert, and say in a line what fails; what native code wrote is shown with a traceback."""
-    try:
-        with quiet_native_stderr(native):
-            return _convert(options)
-    except UsageError as error:
-        say(f"convert: {error}")
-        return 2
-    except LesionEdgeError as error:
-        say(f"convert: {error}")
-        return 1
-    except KeyboardInterrupt:
-        say("convert: interrupted, nothing was written")
-        return 130
-    except MemoryError:
-        say("convert: not enough memory is free; close other programs, or use a larger computer")
-        return 1
-    except OSError:
+            try:
+                with quiet_native_stderr(native):
+                    return _convert(options)
+            except (LesionEdgeError, KeyboardInterrupt, MemoryError, OSError, ImportError):
+                raise
+            except BaseException:
+                native.seek(0)
+                sys.stderr.write(native.read().decode(errors="replace"))
+                raise
+    except LesionEdgeError:
         raise
     except ImportError as error:
         package = str(error.name).split(".")[0]
         missing = isinstance(error, ModuleNotFoundError)
         if missing and package not in _EXTRA:
             raise
-        say(f"convert: {_how_to_add(package) if missing else _how_to_load(error, package)}")
-        return 1
-    except BaseException:
-        native.seek(0)
-        sys.stderr.write(native.read().decode(errors="replace"))
-        raise
+        text = _how_to_add(package) if missing else _how_to_load(error, package)
+        raise ConvertError(text) from error
+    except OSError as error:
+        what = printable(error.filename) if isinstance(error.filename, str) else "a file"
+        raise ConvertError(
+            f"{what} can't be read or written: {error.strerror or error}; if there is no room, "
+            "make some, or set TMPDIR to a folder that has it"
+        ) from error
 
 
 def _how_to_load(error: ImportError, package: str) -> str:
@@ -153,11 +141,10 @@ def _convert(options: argparse.Namespace) -> int:
                 else report.to_text(outcome.rows)
             )
     if failed:
-        message = (
+        raise ParityError(
             f"nothing is written to {printable(options.out)}: {'; '.join(failed)}. Leave a variant "
             "out with --variants, or give another budget with --max-delta, --mean-delta or --flips"
         )
-        raise ParityError(message)
     return 0
 
 
@@ -295,8 +282,9 @@ def _write(folder: Path, outcome: Outcome, about: dict[str, Any]) -> None:
         for name, data in files.items():
             write_atomically(folder / name, data)
     except OSError as error:
-        message = f"{printable(folder)}: can't be written: {error.strerror or error}"
-        raise ConvertError(message) from error
+        raise ConvertError(
+            f"{printable(folder)}: can't be written: {error.strerror or error}"
+        ) from error
     say(f"wrote {', '.join(files)} to {printable(folder)}")
 
 

@@ -23,6 +23,8 @@ class FetchError(ConvertError, OSError):
 class UsageError(ConvertError, ValueError):
     """A command line that can't mean anything."""
 
+    exit_status = 2
+
 
 class ParityError(ConvertError, AssertionError):
     """The exported model does not answer like the network it was made from."""

@@ -122,8 +122,9 @@ def make_parser(prog: str, description: str | None) -> argparse.ArgumentParser:
 def _variants(text: str) -> tuple[str, ...]:
     chosen = tuple(text.split(","))
     if unknown := [variant for variant in chosen if variant not in VARIANTS]:
-        message = f"unknown: {', '.join(unknown)}; there are {', '.join(VARIANTS)}"
-        raise argparse.ArgumentTypeError(message)
+        raise argparse.ArgumentTypeError(
+            f"unknown: {', '.join(unknown)}; there are {', '.join(VARIANTS)}"
+        )
     return chosen
 
 

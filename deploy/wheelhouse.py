@@ -72,8 +72,7 @@ def make_wheelhouse(out: Path, device: Device, model: Path | None = None) -> Non
 
     """
     if out.exists() and not (out / "install.sh").exists():
-        message = f"{out}: is there, and no wheelhouse; choose another folder"
-        raise OutputError(message)
+        raise OutputError(f"{out}: is there, and no wheelhouse; choose another folder")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=".wheelhouse-") as temporary:
@@ -91,8 +90,7 @@ def make_wheelhouse(out: Path, device: Device, model: Path | None = None) -> Non
             shutil.rmtree(out, ignore_errors=True)
             folder.rename(out)
     except OSError as error:
-        message = f"{out}: can't be written: {error.strerror or error}"
-        raise OutputError(message) from error
+        raise OutputError(f"{out}: can't be written: {error.strerror or error}") from error
 
 
 def _collect(wheels: Path, device: Device) -> None:
@@ -121,8 +119,7 @@ def pins(constraints: str, device: Device) -> str:
     try:
         from packaging.requirements import Requirement
     except ImportError as error:
-        message = f"{error}; pip install packaging"
-        raise OutputError(message) from error
+        raise OutputError(f"{error}; pip install packaging") from error
     environment = {
         "python_version": device.python,
         "python_full_version": f"{device.python}.9",

@@ -118,8 +118,9 @@ def save_annotated(path: str, image_bgr: NDArray[np.uint8], analysis: Analysis) 
         from .rights import advice  # where it can be written, none is needed
 
         way_out = advice(os.path.dirname(path), error, write=True)
-        message = f"{printable(path)}: can't be written: {error.strerror or error}{way_out}"
-        raise OutputError(message) from error
+        raise OutputError(
+            f"{printable(path)}: can't be written: {error.strerror or error}{way_out}"
+        ) from error
 
 
 def encode_annotated(path: str, image_bgr: NDArray[np.uint8], analysis: Analysis) -> bytes:
@@ -139,9 +140,9 @@ def encode_annotated(path: str, image_bgr: NDArray[np.uint8], analysis: Analysis
             ".jpg", annotate(image_bgr, analysis), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
         )
         if not done:  # it doesn't say why
-            message = f"{printable(path)}: can't be made a JPEG"
-            raise OutputError(message)
+            raise OutputError(f"{printable(path)}: can't be made a JPEG")
         return encoded.tobytes()
     except (MemoryError, cv2.error) as error:
-        message = f"{printable(path)}: can't be drawn: {' '.join(str(error).split())}"
-        raise OutputError(message) from error
+        raise OutputError(
+            f"{printable(path)}: can't be drawn: {' '.join(str(error).split())}"
+        ) from error

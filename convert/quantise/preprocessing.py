@@ -42,13 +42,11 @@ class PixelContract:
 
         """
         if self.channel_order not in ("BGR", "RGB"):
-            message = f"the channel order must be BGR or RGB, is {self.channel_order!r}"
-            raise UsageError(message)
+            raise UsageError(f"the channel order must be BGR or RGB, is {self.channel_order!r}")
         if not all(map(math.isfinite, (*self.scale, *self.offset))) or 0.0 in self.scale:
-            message = (
+            raise UsageError(
                 f"scale and offset must be finite, the scale not 0: {self.scale}, {self.offset}"
             )
-            raise UsageError(message)
 
     def apply(self, image_bgr: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the network's input for a picture, the way training code would compute it.
@@ -136,8 +134,9 @@ class PixelContract:
                 str(values["channel_order"]), triple(values["scale"]), triple(values["offset"])
             )
         except (KeyError, TypeError, ValueError) as error:
-            message = f"a contract needs channel_order, scale and offset: {dict(values)}"
-            raise UsageError(message) from error
+            raise UsageError(
+                f"a contract needs channel_order, scale and offset: {dict(values)}"
+            ) from error
 
 
 def triple(values: Any) -> Triple:

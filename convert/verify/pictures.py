@@ -107,11 +107,10 @@ def require_disjoint(
     known = {picture.sha256: picture.name for picture in calibration}
     for picture in held_out:
         if picture.sha256 in known:
-            message = (
+            raise UsageError(
                 f"{picture.name} of the held-out pictures is {known[picture.sha256]} of the "
                 "calibration pictures; parity must be judged on others"
             )
-            raise UsageError(message)
 
 
 def resized(picture: SamplePicture, spec: InputSpec) -> NDArray[np.uint8]:

@@ -52,11 +52,13 @@ def parse_declared(text: str) -> Mapping[str, object]:
             and isinstance(declared["labels"], list)
         )
     except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
-        message = f"what it declares ({DECLARED}) is damaged: {one_line(error)}"
-        raise WeightsError(message) from error
+        raise WeightsError(
+            f"what it declares ({DECLARED}) is damaged: {one_line(error)}"
+        ) from error
     if not whole:
-        message = f"what it declares ({DECLARED}) is not a contract, two labels and a threshold"
-        raise WeightsError(message)
+        raise WeightsError(
+            f"what it declares ({DECLARED}) is not a contract, two labels and a threshold"
+        )
     return MappingProxyType(declared)
 
 
@@ -70,8 +72,9 @@ def declared_text(declared: Mapping[str, object]) -> str:
     try:
         text = json.dumps(dict(declared), sort_keys=True, separators=(",", ":"))
     except (TypeError, ValueError) as error:
-        message = f"what is to be declared can't be written as JSON: {one_line(error)}"
-        raise WeightsError(message) from error
+        raise WeightsError(
+            f"what is to be declared can't be written as JSON: {one_line(error)}"
+        ) from error
     parse_declared(text)
     return text
 

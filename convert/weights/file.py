@@ -95,20 +95,19 @@ def read_weights(path: str | os.PathLike[str], *, sha256: str | None = None) -> 
     except (OSError, ValueError) as error:
         raise WeightsError(f"{shown_path}: {unreadable(path, error)}") from error
     if data is None:
-        message = f"{shown_path}: larger than {MAX_BYTES >> 20} MiB, so not this network's weights"
-        raise WeightsError(message)
+        raise WeightsError(
+            f"{shown_path}: larger than {MAX_BYTES >> 20} MiB, so not this network's weights"
+        )
     digest = hashlib.sha256(data).hexdigest()
     if sha256 is not None and digest != sha256.strip().lower():
-        message = (
+        raise WeightsError(
             f"{shown_path}: its SHA-256 is {digest}, not {sha256}; it is damaged or another file"
         )
-        raise WeightsError(message)
     try:
         config = config_beside(path) if data.startswith(SIGNATURE) else b""
         answer, arrays = _parse_apart(config + open_up(data, name, MAX_BYTES))
     except WeightsError as error:
-        message = f"{shown_path}: {error}"
-        raise WeightsError(message) from error
+        raise WeightsError(f"{shown_path}: {error}") from error
     declared = answer["declared"]
     return Weights(
         arrays,
@@ -143,8 +142,9 @@ def write_weights(
     """
     names = [spec.name for spec in LAYERS]
     if sorted(weights_by_layer) != sorted(names):
-        message = f"the layers to write are {', '.join(names)}, not {', '.join(weights_by_layer)}"
-        raise WeightsError(message)
+        raise WeightsError(
+            f"the layers to write are {', '.join(names)}, not {', '.join(weights_by_layer)}"
+        )
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", libver="earliest", track_order=False) as file:
         file.attrs["layer_names"] = np.array(_LAYER_NAMES, dtype="S")
@@ -192,20 +192,22 @@ def _parse_apart(data: bytes) -> tuple[dict[str, Any], Arrays]:
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        message = f"the file is damaged: it can't be read in {_PARSE_TIMEOUT_S} s; fetch it again"
-        raise WeightsError(message) from error
+        raise WeightsError(
+            f"the file is damaged: it can't be read in {_PARSE_TIMEOUT_S} s; fetch it again"
+        ) from error
     except OSError as error:
-        message = f"no process to read it in could be started ({error.strerror}); try again"
-        raise WeightsError(message) from error
+        raise WeightsError(
+            f"no process to read it in could be started ({error.strerror}); try again"
+        ) from error
     if done.returncode == -getattr(signal, "SIGXCPU", 0) != 0:
-        message = f"the file is damaged: it can't be read in {MAX_PARSE_S} s; fetch it again"
-        raise WeightsError(message)
+        raise WeightsError(
+            f"the file is damaged: it can't be read in {MAX_PARSE_S} s; fetch it again"
+        )
     head, _, body = done.stdout.partition(b"\n")
     if done.returncode or not head:
         said = done.stderr.decode(errors="replace").split("\n")[-2:-1]
         how = f"it makes the HDF5 library crash ({done.returncode}) {' '.join(said)}".rstrip()
-        message = f"the file is damaged: {how}; fetch it again"
-        raise WeightsError(message)
+        raise WeightsError(f"the file is damaged: {how}; fetch it again")
     answer = json.loads(head)
     if "error" in answer:
         # Names come from the file: no line ends or escape sequences of theirs in our message.

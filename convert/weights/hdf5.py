@@ -119,8 +119,7 @@ def _read_arrays(
     # A description has told the order already; a model inside it lists frozen layers last.
     if ordered and layers is None and in_place != found:
         held = ", ".join(layer.name for layer in found)
-        message = f"its layers are in another order than the network's: {held}"
-        raise WeightsError(message)
+        raise WeightsError(f"its layers are in another order than the network's: {held}")
     for layer in in_place:
         for dataset in layer.datasets:
             check_storage(layer.name, dataset)
@@ -188,17 +187,15 @@ def _assign(found: list[StoredLayer]) -> dict[str, StoredLayer]:
             slots[spec.name] = layer
     for spec in LAYERS:
         if spec.name not in slots and not extra:
-            message = (
+            raise WeightsError(
                 f"it holds no weights for layer {spec.name}, expected {spec.kernel} and "
                 f"{spec.bias}; it has {_listing(found) or 'none at all'}"
             )
-            raise WeightsError(message)
         layer = slots[spec.name] if spec.name in slots else extra.pop(0)
         check_shapes(spec, layer.name, layer.shapes)
         slots[spec.name] = layer
     if extra:
-        message = f"it has weights this network has no layer for: {_listing(extra)}"
-        raise WeightsError(message)
+        raise WeightsError(f"it has weights this network has no layer for: {_listing(extra)}")
     return slots
 
 
@@ -215,8 +212,9 @@ def check_shapes(spec: LayerSpec, name: str, shapes: Sequence[tuple[int, ...] | 
     """
     if tuple(shapes) != (spec.kernel, spec.bias):
         held = " and ".join(map(str, shapes[:8]))
-        message = f"layer {spec.name} expects {spec.kernel} and {spec.bias}; {name} has {held}"
-        raise WeightsError(message)
+        raise WeightsError(
+            f"layer {spec.name} expects {spec.kernel} and {spec.bias}; {name} has {held}"
+        )
 
 
 def finite_float32(spec: LayerSpec, values: NDArray[Any]) -> NDArray[np.float32]:
@@ -230,8 +228,7 @@ def finite_float32(spec: LayerSpec, values: NDArray[Any]) -> NDArray[np.float32]
         array: NDArray[np.float32] = np.ascontiguousarray(values, dtype=np.float32)
     bad = int(array.size - np.count_nonzero(np.isfinite(array)))
     if bad:
-        message = f"layer {spec.name} has {bad} weights that are NaN or infinite"
-        raise WeightsError(message)
+        raise WeightsError(f"layer {spec.name} has {bad} weights that are NaN or infinite")
     array.setflags(write=False)
     return array
 
@@ -248,11 +245,10 @@ def _check_backend(file: h5py.File) -> None:
             continue
         # Keras 2, legacy preprocess_weights_for_loading: of all backends this one alone did so.
         if as_text(read_attribute(group, "backend")).lower() == "theano":
-            message = (
+            raise WeightsError(
                 "it was written with the Theano backend, whose convolutions have their kernels "
                 "upside down; load it with Keras 2 on TensorFlow and save it again"
             )
-            raise WeightsError(message)
 
 
 def _read_config(file: h5py.File) -> str | bytes | None:
@@ -261,6 +257,7 @@ def _read_config(file: h5py.File) -> str | bytes | None:
         return None
     value = read_attribute(file, "model_config")
     if not isinstance(value, str | bytes) or len(value) > MAX_CONFIG_BYTES:
-        message = "its model_config is no text or too long; save the model again with Keras"
-        raise WeightsError(message)
+        raise WeightsError(
+            "its model_config is no text or too long; save the model again with Keras"
+        )
     return value

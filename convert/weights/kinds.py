@@ -121,8 +121,7 @@ def _read_members(data: bytes, max_bytes: int) -> tuple[list[str], dict[str, byt
                 with archive.open(member) as stream:
                     found[member] = read_bounded(stream, limits[member])  # type: ignore[arg-type]
     except Exception as error:  # zipfile passes on whatever its decompressors raise
-        message = f"the archive is damaged ({one_line(error)}); fetch it again"
-        raise WeightsError(message) from error
+        raise WeightsError(f"the archive is damaged ({one_line(error)}); fetch it again") from error
     whole = {}
     for member, content in found.items():
         if content is None:

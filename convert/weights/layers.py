@@ -65,11 +65,10 @@ def find_layers(file: h5py.File) -> tuple[bool, list[StoredLayer]]:
             found += _variables(file, "(the model itself)")
             return False, found
     held = ", ".join(list(file)[:8]) or "nothing"
-    message = (
+    raise WeightsError(
         f"an HDF5 file without Keras weights: it holds {held}; give the file that "
         "model.save('model.keras') writes"
     )
-    raise WeightsError(message)
 
 
 def layer_names(file: h5py.File) -> Iterator[str]:
@@ -93,8 +92,7 @@ def _find_listed(group: h5py.Group, names: list[str]) -> Iterator[StoredLayer]:
         if layer is None and name == "top_level_model_weights":
             continue
         if not isinstance(layer, h5py.Group):
-            message = f"it lists layer {name} but doesn't hold it; the file is damaged"
-            raise WeightsError(message)
+            raise WeightsError(f"it lists layer {name} but doesn't hold it; the file is damaged")
         # A model inside the model is listed as one layer that has the weights of all of its own.
         inner = [
             list(weights) for _, weights in groupby(_names(layer, "weight_names") or (), _parent)
@@ -108,8 +106,7 @@ def _find_listed(group: h5py.Group, names: list[str]) -> Iterator[StoredLayer]:
 def _walk(group: h5py.Group, path: str, depth: int) -> Iterator[StoredLayer]:
     # Groups come sorted as text; a person's order of conv2d_2 and conv2d_10 is wanted.
     if depth == 0 or len(group) > _MAX_NAMES:
-        message = f"{path} is nested too deep or has too many members to be this network"
-        raise WeightsError(message)
+        raise WeightsError(f"{path} is nested too deep or has too many members to be this network")
     for name in sorted(group, key=_natural):
         child = child_of(group, name)
         # The state of a dropout's random numbers is no weight.
@@ -123,8 +120,7 @@ def _variables(group: h5py.Group, name: str) -> list[StoredLayer]:
     if not isinstance(variables, h5py.Group) or not len(variables):
         return []
     if len(variables) > _MAX_NAMES:
-        message = f"{name} has too many weights to be of this network"
-        raise WeightsError(message)
+        raise WeightsError(f"{name} has too many weights to be of this network")
     datasets = (_dataset(variables, key, name) for key in sorted(variables, key=_natural))
     return [StoredLayer(name, tuple(datasets))]
 
@@ -147,8 +143,7 @@ def child_of(group: h5py.Group, path: str) -> Any:
         if link is None:
             return None
         if not isinstance(link, h5py.HardLink):
-            message = f"{path} is a link to another place, which is never followed"
-            raise WeightsError(message)
+            raise WeightsError(f"{path} is a link to another place, which is never followed")
         item = item[part]
     return item
 
@@ -156,8 +151,9 @@ def child_of(group: h5py.Group, path: str) -> Any:
 def _dataset(group: h5py.Group, path: str, layer: str) -> Any:
     dataset = child_of(group, path)
     if not isinstance(dataset, h5py.Dataset):
-        message = f"layer {layer} lists the weight {path} but doesn't hold it; it is damaged"
-        raise WeightsError(message)
+        raise WeightsError(
+            f"layer {layer} lists the weight {path} but doesn't hold it; it is damaged"
+        )
     return dataset
 
 
@@ -172,8 +168,9 @@ def read_attribute(item: h5py.Group | h5py.Dataset, name: str) -> Any:
     identifier = item.attrs.get_id(name)
     count = math.prod(identifier.shape or ())
     if count > _MAX_NAMES or count * identifier.dtype.itemsize > _MAX_ATTRIBUTE_BYTES:
-        message = f"its attribute {name} claims {count} values, too many to be this network"
-        raise WeightsError(message)
+        raise WeightsError(
+            f"its attribute {name} claims {count} values, too many to be this network"
+        )
     return item.attrs[name]
 
 
@@ -202,22 +199,20 @@ def check_storage(layer: str, dataset: h5py.Dataset) -> None:
 
     """
     if dataset.is_virtual or dataset.external:
-        message = f"layer {layer} keeps its data in another file, which is never opened"
-        raise WeightsError(message)
+        raise WeightsError(f"layer {layer} keeps its data in another file, which is never opened")
     half = _is_bfloat16(dataset)
     if dataset.dtype == np.dtype("V2") and not half:
-        message = (
+        raise WeightsError(
             f"layer {layer} holds 2-byte values of no type that the file names, as a legacy .h5 of "
             "bfloat16 does; load it in Keras with float32 and save it again"
         )
-        raise WeightsError(message)
     if not half and (dataset.dtype.kind != "f" or dataset.dtype.itemsize not in (2, 4, 8)):
-        message = f"layer {layer} holds {dataset.dtype}, not floating-point numbers"
-        raise WeightsError(message)
+        raise WeightsError(f"layer {layer} holds {dataset.dtype}, not floating-point numbers")
     # A filter may unpack a few bytes to any size; Keras writes none.
     if dataset.id.get_create_plist().get_nfilters():
-        message = f"layer {layer} is compressed, which Keras never does; save it again with Keras"
-        raise WeightsError(message)
+        raise WeightsError(
+            f"layer {layer} is compressed, which Keras never does; save it again with Keras"
+        )
 
 
 def _is_bfloat16(dataset: h5py.Dataset) -> bool:

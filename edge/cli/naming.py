@@ -89,5 +89,6 @@ def make_folder(folder: str) -> None:
         from edge.rights import advice  # where it can be made, none is needed
 
         way_out = advice(folder, error, write=True)
-        message = f"{printable(folder)}: can't be made a folder: {error.strerror}{way_out}"
-        raise OutputError(message) from error
+        raise OutputError(
+            f"{printable(folder)}: can't be made a folder: {error.strerror}{way_out}"
+        ) from error

@@ -25,5 +25,4 @@ def write_line(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):
             raise
-        message = f"standard output can't be written: {error.strerror}"
-        raise OutputError(message) from error
+        raise OutputError(f"standard output can't be written: {error.strerror}") from error

@@ -255,11 +255,10 @@ def _make_interpreter(flatbuffer: bytes, threads: int, name: str) -> Any:
     except (RuntimeError, ValueError, MemoryError) as error:
         reason = " ".join(str(error).split()) or "not enough memory is free"
         runtime = interpreter_class.__module__.split(".")[0]
-        message = (
+        raise ModelError(
             f"{name}: {runtime} can't run this model ({reason}); "
             "install a newer ai-edge-litert, or convert the model again"
-        )
-        raise ModelError(message) from error
+        ) from error
     return interpreter
 
 

@@ -81,11 +81,10 @@ def parse_contract(document: Mapping[str, Any], name: str) -> Contract:
     """
     schema = document.get("schema")
     if isinstance(schema, int) and schema > SCHEMA:
-        message = (
+        raise ModelError(
             f"{name}: its contract has schema {shown(schema)}, this version reads up to {SCHEMA}; "
             "install a newer lesion-edge"
         )
-        raise ModelError(message)
     read = _Reader(document, name)
     read.equal("schema", SCHEMA)
     read.equal("input.channel_order", "BGR")

@@ -64,10 +64,9 @@ def unpack(data: bytes, name: str) -> tuple[bytes, dict[str, Any]]:
     """
     flatbuffer, contract_json = _split(data, name)
     if data[len(flatbuffer) :] != _archive(len(flatbuffer), contract_json):
-        message = (
+        raise ModelError(
             f"{name}: the model file is damaged (its archive is not as written); copy it again"
         )
-        raise ModelError(message)
     return flatbuffer, _check(flatbuffer, _parse(contract_json, name), name)
 
 
@@ -89,8 +88,7 @@ def unpack_beside(
     """
     _refuse_foreign(data, name)
     if _find_central(data) is not None:
-        message = f"{name}: this model has a contract of its own; leave --contract out"
-        raise ModelError(message)
+        raise ModelError(f"{name}: this model has a contract of its own; leave --contract out")
     document = _parse(contract_json, contract_name)
     way_out = f"copy it again, or give the contract that was made for it, not {contract_name}"
     return _check(data, document, name, way_out)
@@ -103,11 +101,10 @@ def _check(
     sha256 = recorded.get("sha256") if isinstance(recorded, dict) else None
     actual = hashlib.sha256(flatbuffer).hexdigest()
     if sha256 != actual:
-        message = (
+        raise ModelError(
             f"{name}: damaged, or not the model of this contract: its flatbuffer has SHA-256 "
             f"{actual}, the contract says {shown(sha256)}; {way_out}"
         )
-        raise ModelError(message)
     return document
 
 
@@ -144,11 +141,10 @@ def _split(data: bytes, name: str) -> tuple[bytes, bytes]:
     _refuse_foreign(data, name)
     central = _find_central(data)
     if central is None:
-        message = (
+        raise ModelError(
             f"{name}: a TFLite model without a contract behind it, or cut short; copy it again, "
             f"{_MAKE_ONE}, or give its contract with --contract"
         )
-        raise ModelError(message)
     size, offset = central[9], central[-1]
     start = offset + _LOCAL.size + len(MEMBER)
     return data[:offset], data[start : start + size]

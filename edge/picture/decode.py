@@ -123,8 +123,9 @@ def decode(
     header = read_header(data, name)
     width, height = header.size_wh
     if width < 1 or height < 1 or width * height > max_pixels:
-        message = f"{name}: its header says {width} x {height}; the limit is {max_pixels} pixels"
-        raise PictureError(message)
+        raise PictureError(
+            f"{name}: its header says {width} x {height}; the limit is {max_pixels} pixels"
+        )
     scale = _choose_scale(width, height) if fast and header.is_jpeg else 1
     image = _decode_pixels(data, name, scale, width * height)
     warnings = find_damage(image)
@@ -149,17 +150,15 @@ def check_image(image_bgr: object) -> NDArray[np.uint8]:
 
     """
     if not isinstance(image_bgr, np.ndarray):
-        message = (
+        raise PictureError(
             f"expected a numpy array (height, width, 3) of uint8, got {type(image_bgr).__name__}"
         )
-        raise PictureError(message)
     shape_fits = image_bgr.ndim == 3 and image_bgr.shape[2] == 3 and image_bgr.size > 0
     if image_bgr.dtype != np.uint8 or not shape_fits:
-        message = (
+        raise PictureError(
             "expected an array (height, width, 3) of uint8 in BGR order, "
             f"got {image_bgr.shape} of {image_bgr.dtype}"
         )
-        raise PictureError(message)
     # OpenCV takes only some strides; a contiguous array passes through without a copy.
     return np.ascontiguousarray(image_bgr)
 
@@ -175,16 +174,14 @@ def within_memory(name: str) -> Iterator[None]:
     try:
         yield
     except MemoryError as error:
-        message = f"{name}: too large for the memory that is free"
-        raise PictureError(message) from error
+        raise PictureError(f"{name}: too large for the memory that is free") from error
     except cv2.error as error:
         # Not error.code and error.err, which are the class's: those of the last error anywhere.
         text = " ".join(str(error).split())
         reason = f"OpenCV can't work on it: {text}"
         if f"({cv2.Error.StsNoMem}:" in text:
             reason = "too large for the memory that is free"
-        message = f"{name}: {reason}"
-        raise PictureError(message) from error
+        raise PictureError(f"{name}: {reason}") from error
 
 
 def _refuse(data: bytes, name: str) -> PictureError:
@@ -230,8 +227,7 @@ def _decode_pixels(data: bytes, name: str, scale: int, pixels: int) -> NDArray[n
             # for, a picture and its rows, is asked for here.
             np.empty(pixels * 6, np.uint8)
     if image is None:
-        message = f"{name}: damaged or cut short: it can't be decoded whole"
-        raise PictureError(message)
+        raise PictureError(f"{name}: damaged or cut short: it can't be decoded whole")
     return image  # type: ignore[return-value] # these flags give uint8
 
 
