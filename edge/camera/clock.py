@@ -1,4 +1,4 @@
-"""Time and messages between threads, as the loop is handed them: a test hands in its own."""
+"""Time and threads as the loop sees them, so that a test can hand in its own."""
 
 from __future__ import annotations
 
@@ -6,63 +6,10 @@ import queue
 import threading
 import time
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-class Mailbox(Protocol):
-    """What one thread waits on and others, signal handlers among them, put messages into."""
-
-    def put(self, message: Any) -> None:
-        """Add a message; never waits, and may be called from a signal handler."""
-
-    def get(self, timeout_s: float | None) -> Any:
-        """Return the oldest message, or None after ``timeout_s`` seconds (None: wait for ever)."""
-
-
-class Clock(Protocol):
-    """Time as the loop sees it."""
-
-    def monotonic(self) -> float:
-        """Return seconds that never jump."""
-
-    def utc(self) -> datetime:
-        """Return the wall clock's time, which may jump."""
-
-    def sleep(self, seconds: float) -> None:
-        """Wait."""
-
-    def mailbox(self) -> Mailbox:
-        """Return a new mailbox whose time-outs are this clock's."""
-
-    def start(self, work: Callable[[], None]) -> None:
-        """Run ``work`` on a daemon thread of its own."""
-
-
-class SystemClock:
-    """The machine's own time."""
-
-    def monotonic(self) -> float:
-        """Return seconds that never jump."""
-        return time.monotonic()
-
-    def utc(self) -> datetime:
-        """Return the wall clock's time."""
-        return datetime.now(timezone.utc)
-
-    def sleep(self, seconds: float) -> None:
-        """Wait."""
-        time.sleep(seconds)
-
-    def mailbox(self) -> Mailbox:
-        """Return a new mailbox."""
-        return _SystemMailbox()
-
-    def start(self, work: Callable[[], None]) -> None:
-        """Run ``work`` on a daemon thread: one that hangs must not keep the process alive."""
-        threading.Thread(target=work, name="camera", daemon=True).start()
 
 
 class _SystemMailbox:
@@ -79,3 +26,19 @@ class _SystemMailbox:
             return self._queue.get(timeout=None if timeout_s is None else max(0.0, timeout_s))
         except queue.Empty:
             return None
+
+
+class SystemClock:
+    """The machine's own time."""
+
+    monotonic = staticmethod(time.monotonic)
+    sleep = staticmethod(time.sleep)
+    mailbox = staticmethod(_SystemMailbox)
+
+    def utc(self) -> datetime:
+        """Return the wall clock's time."""
+        return datetime.now(timezone.utc)
+
+    def start(self, work: Callable[[], None]) -> None:
+        """Run ``work`` on a daemon thread: one that hangs must not keep the process alive."""
+        threading.Thread(target=work, name="camera", daemon=True).start()

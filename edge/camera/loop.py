@@ -4,50 +4,29 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from edge.camera.sources.camera import EndOfSourceError
 from edge.errors import LesionEdgeError
 from edge.picture.decode import Picture
 
 from .clock import SystemClock
 from .frames import FrameJudge
-from .reader import Reader
-from .snapshot import Snapshot
-from .supervisor import Patience, Supervisor
+from .interfaces import EndOfSourceError
+from .reader import Ended, Reader
+from .settings import Settings
+from .snapshot import Snapshot, Status
+from .supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from edge.camera.sources.camera import Camera
-    from edge.results import Analysis
-
-    from .clock import Clock
     from .frames import Frame
-
-    class AnyAnalyzer(Protocol):
-        """What the loop needs of an analyzer."""
-
-        def analyze(self, picture: Picture, /) -> Analysis:
-            """Analyse a picture."""
-
-    class AnyStore(Protocol):
-        """What the loop needs of a store."""
-
-        def save(self, snapshot: Snapshot) -> str | None:
-            """Save a snapshot, or not, without raising; return the picture's path or None."""
-
-    class AnyNotifier(Protocol):
-        """What the loop needs of a notifier."""
-
-        def cycle(self, loop: SnapshotLoop, /) -> None:
-            """Be told that a cycle, good or bad, is finished."""
-
+    from .interfaces import Camera, Clock, Notifier, PictureAnalyzer, SnapshotStore
 
 _LOG = logging.getLogger("edge.camera")
-_USELESS_TO_REOPEN = {
+_REOPEN_FOR = {
     "damaged": "damaged frames: fewer pixels or a better connection may help",
     "stale": "the picture doesn't change, or is too old",
 }
@@ -57,20 +36,13 @@ _REMIND_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """How the loop runs."""
+class _Stop:
+    """End the iteration."""
 
-    interval_s: float = 10.0
-    """Between snapshots, in seconds; 0 is as fast as it goes."""
-    count: int | None = None
-    """How many snapshots; None is for ever."""
-    warmup: int | None = None
-    """How many frames to discard after each opening; None is the camera's own number."""
-    max_age_s: float = 2.0
-    """A frame older than this, in seconds, is stale and never analysed."""
-    wait_for_camera: bool = False
-    """Back off, too, if the camera can't be opened at the very start."""
-    patience: Patience = field(default_factory=Patience)
+
+@dataclass(frozen=True, slots=True)
+class _Reopen:
+    """Close the camera and open it again."""
 
 
 class SnapshotLoop:
@@ -82,7 +54,7 @@ class SnapshotLoop:
         settings: how it runs.
         clock: the time; a test hands in its own.
         store: saves each snapshot; None saves nothing.
-        notifier: told of each finished cycle; None tells nobody.
+        notifiers: each is told of each finished cycle.
 
     Iterating raises:
         CameraError: the camera can't be opened at the start (unless ``wait_for_camera``), or an
@@ -94,43 +66,55 @@ class SnapshotLoop:
     def __init__(
         self,
         camera: Camera,
-        analyzer: AnyAnalyzer,
+        analyzer: PictureAnalyzer,
         settings: Settings | None = None,
         *,
         clock: Clock | None = None,
-        store: AnyStore | None = None,
-        notifier: AnyNotifier | None = None,
+        store: SnapshotStore | None = None,
+        notifiers: Sequence[Notifier] = (),
     ) -> None:
-        self.settings = settings or Settings()
         self._camera, self._analyzer = camera, analyzer
+        self._settings = settings or Settings()
         self._clock = clock or SystemClock()
-        self._store, self._notifier = store, notifier
+        self._store, self._notifiers = store, notifiers
         self._inbox = self._clock.mailbox()
-        self._judge = FrameJudge(max_age_s=self.settings.max_age_s, fixed_size=camera.fixed_size)
-        self.supervisor = Supervisor(
+        self._judge = FrameJudge(max_age_s=self._settings.max_age_s, fixed_size=camera.fixed_size)
+        self._supervisor = Supervisor(
             self._make_reader,
-            self.settings.patience,
-            wait_for_camera=self.settings.wait_for_camera,
+            self._settings.patience,
+            wait_for_camera=self._settings.wait_for_camera,
         )
-        self.counts: Counter[str] = Counter()
-        """Snapshots by frame state, and ``skipped`` places of the cadence."""
-        self.last_good: Snapshot | None = None
+        self._counts: Counter[str] = Counter()
+        self._last_good: Snapshot | None = None
         self._useless = 0
         self._told_s = float("-inf")
 
+    @property
+    def status(self) -> Status:
+        """How it is doing now."""
+        camera = self._supervisor
+        return Status(
+            camera=camera.state,
+            failed_tries=camera.failed_tries,
+            failures=camera.failures,
+            reason=camera.reason,
+            counts=dict(self._counts),
+            last_good=self._last_good,
+        )
+
     def stop(self) -> None:
         """End the iteration, soon; from any thread or a signal handler."""
-        self._inbox.put("stop")
+        self._inbox.put(_Stop())
 
     def reopen(self) -> None:
         """Close the camera and open it again; from any thread or a signal handler."""
-        self._inbox.put("reopen")
+        self._inbox.put(_Reopen())
 
     def __iter__(self) -> Iterator[Snapshot]:
         """Yield snapshots; the camera is released when the iteration ends, however it ends."""
-        due = self._clock.monotonic()
+        count, due = self._settings.count, self._clock.monotonic()
         try:
-            while self.settings.count is None or self.counts["snapshots"] < self.settings.count:
+            while count is None or self._counts["snapshots"] < count:
                 frame = self._next_frame(due)
                 if frame is None:
                     return
@@ -144,25 +128,28 @@ class SnapshotLoop:
 
     def _next_frame(self, due: float) -> Frame | None:
         """Wait for a frame that was asked for at ``due`` or later; None if told to stop."""
-        failures = self.supervisor.failures
+        failures = self._supervisor.failures
         while True:
             now = self._clock.monotonic()
-            self.supervisor.tick(now, wanted=now >= due)
-            if self.supervisor.failures > failures:
-                failures = self.supervisor.failures
+            self._supervisor.tick(now, wanted=now >= due)
+            if self._supervisor.failures > failures:
+                failures = self._supervisor.failures
                 self._finish_cycle()
-            wake = self.supervisor.wake_at_s
+            wake = self._supervisor.deadline_s
             wake = min(wake, due) if now < due else wake
             message = self._inbox.get(wake - now if wake < float("inf") else None)
             now = self._clock.monotonic()
-            if message == "stop":
-                return None
-            if message == "reopen":
-                self.supervisor.reopen(now)
-            elif message is not None:
-                frame = self.supervisor.handle(message, now)
-                if frame is not None:
-                    return frame
+            match message:
+                case None:
+                    continue
+                case _Stop():
+                    return None
+                case _Reopen():
+                    self._supervisor.reopen(now)
+                case _:
+                    frame = self._supervisor.handle(message, now)
+                    if frame is not None:
+                        return frame
 
     def _take(self, frame: Frame) -> Snapshot:
         now = self._clock.monotonic()
@@ -170,17 +157,18 @@ class SnapshotLoop:
         state = self._judge.judge(frame, now)
         analysis, error = None, None
         if state in ("ok", "blurred"):
+            picture = Picture(
+                frame.image_bgr, frame.warnings, frame.decode_ms, name=self._camera.name
+            )
             try:
-                analysis = self._analyzer.analyze(
-                    Picture(frame.image_bgr, frame.warnings, frame.decode_ms)
-                )
+                analysis = self._analyzer.analyze(picture)
             except LesionEdgeError as raised:
                 error = raised
+        # The wall clock may have jumped since the frame was captured, but not the frame's age.
+        since = timedelta(seconds=self._clock.monotonic() - frame.captured_s)
         snapshot = Snapshot(
             source=self._camera.name,
-            # The wall clock may have jumped since, but not the frame's age.
-            captured_at=self._clock.utc()
-            - timedelta(seconds=self._clock.monotonic() - frame.captured_s),
+            captured_at=self._clock.utc() - since,
             age_ms=age_s * 1e3,
             frame_state=state,
             frame=frame,
@@ -193,50 +181,46 @@ class SnapshotLoop:
         return snapshot
 
     def _count(self, snapshot: Snapshot) -> None:
-        now = self._clock.monotonic()
-        self.counts["snapshots"] += 1
-        self.counts[snapshot.frame_state] += 1
-        useless = snapshot.frame_state in _USELESS_TO_REOPEN
-        self._useless = self._useless + 1 if useless else 0
-        if snapshot.frame_state == "damaged" and now - self._told_s >= _REMIND_S:
+        now, state = self._clock.monotonic(), snapshot.frame_state
+        self._counts.update(("snapshots", state))
+        if snapshot.analysis is not None:
+            self._last_good = snapshot
+        if state == "damaged" and now - self._told_s >= _REMIND_S:
             self._told_s = now
             _LOG.warning("a damaged frame, not analysed: %s", snapshot.frame.damage)
-        if snapshot.frame_state == "wrong_size":
-            self.supervisor.reopen(now, "the frames' size has changed")
+        self._useless = self._useless + 1 if state in _REOPEN_FOR else 0
+        if state == "wrong_size":
+            self._supervisor.reopen(now, "the frames' size has changed")
         elif self._useless >= _IN_A_ROW:
             self._useless = 0
-            self.supervisor.reopen(now, _USELESS_TO_REOPEN[snapshot.frame_state])
-        elif not useless:
-            self.supervisor.good(now)
-        if snapshot.analysis is not None:
-            self.last_good = snapshot
+            self._supervisor.reopen(now, _REOPEN_FOR[state])
+        elif not self._useless:
+            self._supervisor.good(now)
 
     def _next_due(self, due: float) -> float:
         """Return the next place of the cadence that isn't past; those missed are skipped."""
-        interval = self.settings.interval_s
+        interval = self._settings.interval_s
         now = self._clock.monotonic()
         if interval <= 0:
             return now
         missed = max(0, -int(-(now - due - interval) // interval))
-        self.counts["skipped"] += missed
+        self._counts["skipped"] += missed
         return due + (missed + 1) * interval
 
     def _make_reader(self) -> Reader:
         self._judge.forget_size()
-        return Reader(
-            self._camera, self._clock, self._inbox,
-            warmup=self.settings.warmup, warmup_s=self.settings.patience.read_s,
-        )  # fmt: skip
+        warmup, warmup_s = self._settings.warmup, self._settings.patience.read_s
+        return Reader(self._camera, self._clock, self._inbox, warmup=warmup, warmup_s=warmup_s)
 
     def _finish_cycle(self) -> None:
-        if self._notifier is not None:
-            self._notifier.cycle(self)
+        for notifier in self._notifiers:
+            notifier.cycle(self.status)
 
     def _release(self) -> None:
         """Give the reader the time of one read to close the camera."""
-        if not self.supervisor.close():
-            return
-        until = self._clock.monotonic() + self.settings.patience.read_s
-        while (now := self._clock.monotonic()) < until:
-            if self.supervisor.has_ended(self._inbox.get(until - now)):
-                return
+        reader = self._supervisor.close()
+        until = self._clock.monotonic() + self._settings.patience.read_s
+        while reader is not None and (now := self._clock.monotonic()) < until:
+            match self._inbox.get(until - now):
+                case Ended(reader=ended) if ended is reader:
+                    return

@@ -1,4 +1,4 @@
-"""systemd's notify protocol (sd_notify(3)), and a status file: who supervises the loop is told.
+"""Tells systemd and a status file how the loop is doing (systemd's protocol: sd_notify(3)).
 
 Both are told of finished cycles only, so that a loop that hangs falls silent.
 """
@@ -16,7 +16,7 @@ from edge.doctor import board
 from edge.files import printable, write_atomically
 
 if TYPE_CHECKING:
-    from .loop import SnapshotLoop
+    from .snapshot import Status
     from .store import Store
 
 _LOG = logging.getLogger("edge.camera")
@@ -33,13 +33,12 @@ class SystemdNotifier:
     def __init__(self, address: str | None = None) -> None:
         address = os.environ.get("NOTIFY_SOCKET") if address is None else address
         self._address = "\0" + address[1:] if address and address[0] == "@" else address
-        self._ready = False
+        self._ready = "READY=1\n"
 
-    def cycle(self, loop: SnapshotLoop) -> None:
+    def cycle(self, status: Status) -> None:
         """Say READY once, then what the loop does, and that it is alive."""
-        ready = "" if self._ready else "READY=1\n"
-        self._ready = True
-        self.send(f"{ready}STATUS={summary(loop)}\nWATCHDOG=1")
+        self.send(f"{self._ready}STATUS={summary(status)}\nWATCHDOG=1")
+        self._ready = ""
 
     def stopping(self) -> None:
         """Say that the loop has been told to end."""
@@ -55,7 +54,7 @@ class SystemdNotifier:
 
 
 class StatusFile:
-    """A JSON file that says how the loop is, replaced at each cycle.
+    """A JSON file that says how the loop is doing, replaced at each cycle.
 
     Put it on a file system in memory, such as ``/run``: it wears an SD card otherwise.
     """
@@ -64,59 +63,43 @@ class StatusFile:
         self._path, self._store = path, store
         self._told = False
 
-    def cycle(self, loop: SnapshotLoop) -> None:
+    def cycle(self, status: Status) -> None:
         """Write the file; a disk that fails is no reason to stop, and told once."""
         try:
-            write_atomically(self._path, json.dumps(health(loop, self._store)).encode() + b"\n")
+            write_atomically(self._path, json.dumps(health(status, self._store)).encode() + b"\n")
         except OSError as error:
             if not self._told:
-                _LOG.warning(
-                    "%s: the status can't be written: %s", printable(self._path), error.strerror
-                )
+                what = f"{printable(self._path)}: the status can't be written"
+                _LOG.warning("%s: %s", what, error.strerror)
             self._told = True
         else:
             self._told = False
 
 
-class Both:
-    """Several notifiers as one."""
-
-    def __init__(self, *notifiers: SystemdNotifier | StatusFile) -> None:
-        self._notifiers = notifiers
-
-    def cycle(self, loop: SnapshotLoop) -> None:
-        """Tell each."""
-        for notifier in self._notifiers:
-            notifier.cycle(loop)
-
-
-def summary(loop: SnapshotLoop) -> str:
+def summary(status: Status) -> str:
     """Return one line about the loop for a person."""
-    camera = loop.supervisor
-    text = f"camera {camera.state}, {loop.counts['snapshots']} snapshots"
-    if loop.last_good is not None:
-        text += f", last good {loop.last_good.captured_at:%Y-%m-%d %H:%M:%S} UTC"
-    if camera.attempts:
-        text += f"; {camera.attempts} failed tries: {camera.reason}"
+    text = f"camera {status.camera.value}, {status.counts.get('snapshots', 0)} snapshots"
+    if status.last_good is not None:
+        text += f", last good {status.last_good.captured_at:%Y-%m-%d %H:%M:%S} UTC"
+    if status.failed_tries:
+        text += f"; {status.failed_tries} failed tries: {status.reason}"
     return text.replace("\n", " ")
 
 
-def health(loop: SnapshotLoop, store: Store | None) -> dict[str, Any]:
+def health(status: Status, store: Store | None) -> dict[str, Any]:
     """Return counts, last good snapshot, camera, disk and board, as plain JSON types."""
-    camera, last = loop.supervisor, loop.last_good
     throttling = board.throttling()
+    saving = store and {"folder": store.folder, "saved": store.saved, "not_saving": store.reason}
     return {
         "camera": {
-            "state": camera.state,
-            "failed_tries": camera.attempts,
-            "failures": camera.failures,
-            "reason": camera.reason or None,
+            "state": status.camera.value,
+            "failed_tries": status.failed_tries,
+            "failures": status.failures,
+            "reason": status.reason or None,
         },
-        "counts": dict(loop.counts),
-        "last_good": last.to_dict() if last else None,
-        "store": None
-        if store is None
-        else {"folder": store.folder, "saved": store.saved, "not_saving": store.reason},
+        "counts": dict(status.counts),
+        "last_good": status.last_good and status.last_good.to_dict(),
+        "store": saving,
         "temperature_c": board.temperature_c(),
         "throttling": None if throttling is None else list(throttling),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import TYPE_CHECKING, TypeAlias
 
 import cv2
@@ -14,9 +15,7 @@ from edge.picture.decode import check_image, find_damage
 from .frames import Frame, damage_of
 
 if TYPE_CHECKING:
-    from edge.camera.sources.camera import Camera
-
-    from .clock import Clock, Mailbox
+    from .interfaces import Camera, Clock, Mailbox
 
 _FASTEST_S = 1 / 250
 """A live camera that is quicker than this is no camera; a grab that fails to wait must not spin."""
@@ -50,6 +49,11 @@ class Ended:
 Message: TypeAlias = Opened | Got | Ended
 
 
+class _Ask(Enum):
+    FRAME = auto()
+    STOP = auto()
+
+
 class Reader:
     """Opens a camera, keeps it fresh, hands out a frame when asked, closes it.
 
@@ -77,18 +81,17 @@ class Reader:
     ) -> None:
         self._camera, self._clock, self._inbox = camera, clock, inbox
         self._warmup, self._warmup_s = warmup, warmup_s
-        self._requests = clock.mailbox()
-        self._delay = _Delay()
-        self._behind_s = 0.0
+        self._asked = clock.mailbox()
+        self._least_s, self._behind_s, self._before_s = float("inf"), 0.0, 0.0
         clock.start(self._run)
 
     def request(self) -> None:
         """Ask for a frame."""
-        self._requests.put("frame")
+        self._asked.put(_Ask.FRAME)
 
     def stop(self) -> None:
         """Ask the thread to close the camera and end, as soon as the call it is in returns."""
-        self._requests.put("stop")
+        self._asked.put(_Ask.STOP)
 
     def _run(self) -> None:
         error: CameraError | None = None
@@ -118,19 +121,16 @@ class Reader:
             self._grab()
 
     def _serve(self) -> None:
-        while True:
-            # A live camera is drained meanwhile; the request is seen before the grab, so that
-            # the frame is younger than it.
-            request = self._requests.get(0.0 if self._camera.live else None)
-            if request == "stop":
-                return
+        # A live camera is drained meanwhile; what is asked is seen before the grab, so that the
+        # frame is younger than it.
+        while (asked := self._asked.get(0.0 if self._camera.live else None)) is not _Ask.STOP:
             started = self._clock.monotonic()
             self._grab()
-            if request is None and self._camera.arrived_s() is not None:
-                request = self._requests.get(0.0)  # asked for meanwhile, and its age is known
-            if request == "stop":
+            if asked is None and self._camera.arrived_s() is not None:
+                asked = self._asked.get(0.0)  # meanwhile, and the frame's age is known
+            if asked is _Ask.STOP:
                 return
-            if request == "frame":
+            if asked is _Ask.FRAME:
                 self._inbox.put(Got(self, self._retrieve(started)))
             elif self._clock.monotonic() - started < _FASTEST_S:
                 self._clock.sleep(_FASTEST_S)
@@ -139,8 +139,16 @@ class Reader:
         if not self._camera.grab():
             raise CameraError(f"{self._camera.name}: gives no more frames")
         stream_s = self._camera.stream_s()
-        if stream_s is not None:
-            self._behind_s = self._delay.behind_s(self._clock.monotonic(), stream_s)
+        if stream_s is None:
+            return
+        # What is decoded too slowly piles up: how much later than at its best does the stream
+        # come?  The two clocks' zeros are unknown, and so is the delay on the way: the least
+        # difference since the opening stands for both.  It grows a little, or a camera's clock
+        # that runs slow would look like a stream that falls behind, in a day.
+        now = self._clock.monotonic()
+        grown_s = self._least_s + (now - self._before_s) * _DRIFT
+        self._least_s, self._before_s = min(grown_s, now - stream_s), now
+        self._behind_s = now - stream_s - self._least_s
 
     def _retrieve(self, captured_s: float) -> Frame:
         started = self._clock.monotonic()
@@ -161,22 +169,3 @@ class Reader:
         decode_ms = (self._clock.monotonic() - started) * 1e3
         warnings = dict.fromkeys((*self._camera.warnings, *find_damage(image)))
         return Frame(image, captured_s, decode_ms, damage_of(image), tuple(warnings))
-
-
-class _Delay:
-    """How much later than at its best a stream comes: what is decoded too slowly piles up.
-
-    The two clocks' zeros are unknown, and so is the delay on the way; the least difference seen
-    since the camera was opened stands for both.
-    """
-
-    def __init__(self) -> None:
-        self._least_s = float("inf")
-        self._before_s = 0.0
-
-    def behind_s(self, now_s: float, stream_s: float) -> float:
-        # A camera's clock that runs slow would look like a stream that falls behind, in a day.
-        self._least_s += (now_s - self._before_s) * _DRIFT
-        self._before_s = now_s
-        self._least_s = min(self._least_s, now_s - stream_s)
-        return now_s - stream_s - self._least_s

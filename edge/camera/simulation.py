@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from edge.camera.sources.camera import Camera
+from edge.camera.interfaces import Camera
 from edge.errors import CameraError, PictureError
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What the loop hands out each time: a frame, its state, and its analysis if it was worth one."""
+"""What the loop hands out: a snapshot each time, and how it is doing."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from edge.errors import LesionEdgeError
     from edge.results import Analysis
 
     from .frames import Frame, FrameState
+    from .supervisor import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Snapshot:
     """The path of the annotated picture, once it is safely on the disk."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types: the keys of ``edge.run --json``, without the model, and more."""
+        """Return plain JSON types: the keys of ``edge.run --json``, and more."""
         line: dict[str, Any] = {
             "image": self.source,
             "captured_at": self.captured_at.isoformat(timespec="milliseconds"),
@@ -41,7 +43,7 @@ class Snapshot:
             "frame_state": self.frame_state,
         }
         if self.analysis is not None:
-            line |= self.analysis.to_dict()
+            line |= self.analysis.to_dict() | {"image": self.source}
             if self.frame_state == "blurred":
                 line["warnings"].append("the frame is blurred")
         if self.frame.damage is not None:
@@ -51,3 +53,19 @@ class Snapshot:
         if self.saved is not None:
             line["saved"] = self.saved
         return line
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How the loop is doing: what a notifier is told."""
+
+    camera: State
+    failed_tries: int
+    """To open the camera or to read from it, since the last good frame."""
+    failures: int
+    """Since the start."""
+    reason: str
+    """What the last of them was, as long as no good frame came; or empty."""
+    counts: Mapping[str, int]
+    """Snapshots, and of each frame state, and ``skipped`` places of the cadence."""
+    last_good: Snapshot | None

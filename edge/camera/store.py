@@ -29,8 +29,6 @@ from edge.files import printable, write_atomically
 from edge.picture.comment import add_comment, read_comment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from .snapshot import Snapshot
 
 _LOG = logging.getLogger("edge.camera")
@@ -55,7 +53,6 @@ class Store:
         keep: how many pictures at most; the oldest go.  None is no limit.
         min_free_bytes: below so much free space the oldest files of ours go, then nothing more
             is saved.
-        model: what to write of the model on each line.
 
     Raises:
         OutputError: another loop writes to this folder.
@@ -69,12 +66,11 @@ class Store:
         policy: Policy = "all",
         keep: int | None = 1000,
         min_free_bytes: int = 0,
-        model: Mapping[str, str] | None = None,
         positive: str = "malignant",
     ) -> None:
         self.folder = folder
         self._policy, self._keep, self._min_free = policy, keep, min_free_bytes
-        self._model, self._positive = dict(model or {}), positive
+        self._positive = positive
         self._run = os.urandom(4).hex()
         self._number = 0
         self._before: tuple[str, str | None] | None = None
@@ -129,8 +125,6 @@ class Store:
         self._number += 1
         at = snapshot.captured_at
         line = snapshot.to_dict()
-        if snapshot.analysis is not None and self._model:
-            line["model"] = self._model
         path = None
         if picture and snapshot.analysis is not None:
             # No colon: the folder may lie on a FAT file system.

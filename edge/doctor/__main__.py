@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from edge.cli import command
 from edge.cli.arguments import make_parser
-from edge.cli.terminal import open_streams, say
-from edge.errors import OutputError
 
-from . import machine as system
-from . import video
-from .findings import Finding, check_folder, check_model, check_runtime, print_findings
+from . import machine, software, video
+from .finding import Finding, failed, print_findings
+from .folder import check_folder
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
 _MIN_FREE_BYTES = 100_000_000
-_NEEDED = ("python", "numpy", "opencv", "model", "runtime", "picture")
-"""What no picture can be analysed without."""
 _EPILOG = """\
 exit status: 0 a picture can be analysed (other findings may still be warnings), 1 it can't be,
 2 wrong usage.
@@ -31,17 +28,13 @@ exit status: 0 a picture can be analysed (other findings may still be warnings),
 
 def main(arguments: Sequence[str] | None = None, prog: str = "python -m edge.doctor") -> int:
     """Run the command and return its exit status."""
-    open_streams()
-    options = _parse(arguments, prog)
+    return command.run("edge.doctor", lambda: _work(_parse(arguments, prog)))
+
+
+def _work(options: argparse.Namespace) -> int:
     findings = examine(options.model, options.out, options.contract)
-    try:
-        print_findings(findings, as_json=options.json)
-    except BrokenPipeError:  # whoever read our output has enough
-        return 1
-    except OutputError as error:
-        say(f"edge.doctor: {error}")
-        return 1
-    return 0 if findings[-1].level == "ok" else 1
+    print_findings(findings, as_json=options.json)
+    return 1 if failed(findings) else 0
 
 
 def examine(
@@ -55,57 +48,43 @@ def examine(
         contract: the contract's file, where the model is a TFLite file without one.
 
     """
-    findings = [
-        system.check_machine(),
-        system.check_python(),
-        system.check_numpy(),
-        *system.check_opencv(),
-        check_model(model, contract),
-        check_runtime(model, contract),
+    needed = [
+        machine.check_machine(),
+        software.check_python(),
+        software.check_numpy(),
+        *software.check_opencv(),
+        software.check_model(model, contract),
+        software.check_runtime(model, contract),
     ]
-    usable = not any(finding.level == "failed" for finding in findings)
     others = [
-        *system.check_cameras(),
-        system.check_picamera2(needed=any(camera.csi for camera in video.cameras())),
+        *machine.check_cameras(),
+        software.check_picamera2(needed=any(camera.csi for camera in video.cameras())),
         check_folder(folder, _MIN_FREE_BYTES),
-        *system.check_board(),
-        system.check_clock(),
+        *machine.check_board(),
+        machine.check_clock(),
     ]
     # None of these keeps a picture from being analysed.
-    findings += [
-        replace(finding, level="warning") if finding.level == "failed" else finding
-        for finding in others
-        if finding is not None
+    warnings = [
+        replace(each, level="warning") if each.level == "failed" else each
+        for each in others
+        if each is not None
     ]
-    verdict = (
-        Finding("picture", "ok", "pictures can be analysed: python -m edge.run PICTURE")
-        if usable
-        else Finding("picture", "failed", "no picture can be analysed yet", _first_fix(findings))
-    )
-    return [*findings, verdict]
-
-
-def _first_fix(findings: list[Finding]) -> str | None:
-    return next((each.fix for each in findings if each.level == "failed" and each.fix), None)
+    verdict = Finding("picture", "ok", "pictures can be analysed: python -m edge.run PICTURE")
+    if failed(needed):
+        fix = next((each.fix for each in needed if each.level == "failed" and each.fix), None)
+        verdict = Finding("picture", "failed", "no picture can be analysed yet", fix)
+    return [*needed, *warnings, verdict]
 
 
 def _parse(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
     parser = make_parser(prog, __doc__, _EPILOG)
-    add: Any = parser.add_argument
+    add = parser.add_argument
     add("--json", action="store_true", help="one JSON object instead of text")
     add("--model", metavar="FILE", help="the model file to check (default: the shipped one)")
-    add(
-        "--contract",
-        metavar="FILE",
-        help="the contract (JSON) of a --model that has none of its own: see docs/models.md",
-    )
-    add(
-        "--out",
-        "--folder",
-        metavar="DIR",
-        default=".",
-        help="where results are to be written (default: this folder)",
-    )
+    contract = "the contract (JSON) of a --model that has none of its own: see docs/models.md"
+    add("--contract", metavar="FILE", help=contract)
+    where = "where results are to be written (default: this folder)"
+    add("--out", "--folder", metavar="DIR", default=".", help=where)
     options = parser.parse_args(arguments)
     if options.contract and not options.model:
         parser.error("--contract goes with --model: the default model has its own")

@@ -125,9 +125,13 @@ def throttled_bits(
         return None
     try:
         result = subprocess.run(
-            [command, "get_throttled"], capture_output=True, text=True, check=False,
-            timeout=_VCGENCMD_TIMEOUT_S, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+            [command, "get_throttled"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_VCGENCMD_TIMEOUT_S,
+            stdin=subprocess.DEVNULL,
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     told = re.fullmatch(r"throttled=0x([0-9a-fA-F]+)", result.stdout.strip())

@@ -1,28 +1,20 @@
-"""Checks of the machine and of what is installed on it, for ``python -m edge.doctor``."""
+"""Checks of the machine itself: board, cameras, heat, power and clock."""
 
 from __future__ import annotations
 
 import grp
 import os
 import platform
+import pwd
 import shlex
 import shutil
 import sys
-from importlib.metadata import distributions
-from importlib.util import find_spec
-from typing import Any
 
-from edge.libraries import explain, pip
 from edge.rights import sudo
 
 from . import board, video
-from .findings import Finding, run_probe
+from .finding import Finding
 
-_PYTHONS = ((3, 10), (3, 14))
-_OPENCV = (
-    "opencv-python", "opencv-python-headless", "opencv-contrib-python",
-    "opencv-contrib-python-headless",
-)  # fmt: skip
 _LISTS_CAMERAS = ("rpicam-hello --list-cameras", "v4l2-ctl --list-devices", "lsusb")
 _HOT_C = 80.0
 """From here on a Raspberry Pi lowers its clock (Raspberry Pi documentation, "thermal")."""
@@ -35,81 +27,8 @@ def check_machine() -> Finding:
     text = f"{board.name() or platform.system()}, {platform.machine()}, {bits}-bit Python, {libc}"
     if bits == 64:
         return Finding("machine", "ok", text)
-    return Finding(
-        "machine", "warning", f"{text}: ai-edge-litert has no wheels for it",
-        "install the 64-bit Raspberry Pi OS, or tflite-runtime: see deploy/INSTALL.md",
-    )  # fmt: skip
-
-
-def check_python(version: tuple[int, int] = sys.version_info[:2]) -> Finding:
-    """Tell Python's version, and whether the package is for it."""
-    text = f"{platform.python_version()}, {sys.executable}"
-    oldest, newest = _PYTHONS
-    if version < oldest:
-        return Finding(
-            "python", "failed", f"{text}: older than {oldest[0]}.{oldest[1]}",
-            "use the system of a newer release, or a newer Python",
-        )  # fmt: skip
-    if version > newest:
-        return Finding("python", "warning", f"{text}: newer than was tested")
-    return Finding("python", "ok", text)
-
-
-def check_numpy() -> Finding:
-    """Import numpy in a process of its own."""
-    result = run_probe("import json, numpy as n; print(json.dumps([n.__version__, n.__file__]))")
-    return _imported("numpy", result, "numpy")
-
-
-def check_opencv() -> list[Finding]:
-    """Import OpenCV in a process of its own; find wheels that lie over each other."""
-    result = run_probe("import json, cv2; print(json.dumps([cv2.__version__, cv2.__file__]))")
-    found = [_imported("opencv", result, "opencv-python-headless")]
-    wheels = sorted({name for name in _installed() if name in _OPENCV})
-    if len(wheels) > 1:
-        others = " ".join(wheels)
-        found.append(
-            Finding(
-                "opencv", "warning", f"{' and '.join(wheels)} lie over each other in one folder",
-                f"{pip(f'pip uninstall -y {others}')} && "
-                f"{pip('pip install opencv-python-headless')}",
-            )
-        )  # fmt: skip
-    return found
-
-
-def check_picamera2(*, needed: bool = False) -> Finding | None:
-    """Import picamera2, where it is installed; it is built for the system's numpy.
-
-    Args:
-        needed: a camera is there that only picamera2 reads.
-
-    """
-    if "picamera2" not in _installed() and find_spec("picamera2") is None:
-        text = "this Python has no picamera2, which the CSI camera needs"
-        return Finding("picamera2", "warning", text, _picamera2_command()) if needed else None
-    result = run_probe("import json, picamera2 as p; print(json.dumps(['', p.__file__]))")
-    finding = _imported("picamera2", result, "picamera2")
-    if finding.level == "failed" and "numpy" in finding.message:
-        return Finding(
-            "picamera2",
-            "warning",
-            f"{finding.message}: the system's picamera2 is built for the system's numpy",
-            pip("pip install 'numpy<2' 'opencv-python-headless<4.12'"),
-        )
-    return finding
-
-
-def _picamera2_command() -> str:
-    """Return how to get picamera2, which apt alone has, also into a virtual environment."""
-    command = sudo("apt install python3-picamera2")
-    settings = board.read(sys.prefix, "pyvenv.cfg")
-    if settings is None or "include-system-site-packages = true" in settings:
-        return command
-    python = os.path.join(sys.base_prefix, "bin", "python{}.{}".format(*sys.version_info))
-    again = f"{shlex.quote(python)} -m venv --system-site-packages --without-pip"
-    run = str if os.access(sys.prefix, os.W_OK) else sudo
-    return f"{command} && {run(f'{again} {shlex.quote(sys.prefix)}')}"
+    fix = "install the 64-bit Raspberry Pi OS, or tflite-runtime: see deploy/INSTALL.md"
+    return Finding("machine", "warning", f"{text}: ai-edge-litert has no wheels for it", fix)
 
 
 def check_cameras(root: str = "/") -> list[Finding]:
@@ -152,13 +71,9 @@ def check_board(root: str = "/") -> list[Finding]:
     found = []
     temperature = board.temperature_c(root)
     if temperature is not None:
-        hot = temperature >= _HOT_C
-        found.append(
-            Finding(
-                "heat", "warning" if hot else "ok", f"{temperature:.1f} degrees Celsius",
-                "give it a heat sink or a fan" if hot else None,
-            )
-        )  # fmt: skip
+        text = f"{temperature:.1f} degrees Celsius"
+        hot = Finding("heat", "warning", text, "give it a heat sink or a fan")
+        found.append(hot if temperature >= _HOT_C else Finding("heat", "ok", text))
     throttling = board.throttling(root)
     if throttling:
         power = any("under-voltage" in flag for flag in throttling)
@@ -171,14 +86,11 @@ def check_board(root: str = "/") -> list[Finding]:
         # Some drivers have no more than powersave and performance, and mean something else by it.
         offered = (board.governors(root) or "ondemand").split()
         better = next((each for each in ("ondemand", "schedutil") if each in offered), None)
-        tee = sudo("tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor")
-        slow = governor == "powersave" and better is not None
-        found.append(
-            Finding(
-                "governor", "warning" if slow else "ok", governor,
-                f"echo {better} | {tee}" if slow else None,
-            )
-        )  # fmt: skip
+        if governor == "powersave" and better is not None:
+            tee = sudo("tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor")
+            found.append(Finding("governor", "warning", governor, f"echo {better} | {tee}"))
+        else:
+            found.append(Finding("governor", "ok", governor))
     return found
 
 
@@ -193,25 +105,8 @@ def check_clock(root: str = "/") -> Finding | None:
         return None  # another program sets it, or none: nothing tells
     if os.path.exists(os.path.join(root, "run/systemd/timesync/synchronized")):
         return Finding("clock", "ok", "synchronised")
-    return Finding(
-        "clock", "warning", "not synchronised since boot: times of results may be wrong",
-        sudo("timedatectl set-ntp true"),
-    )  # fmt: skip
-
-
-def _imported(check: str, result: Any, package: str) -> Finding:
-    if isinstance(result, list):
-        version, path = result
-        return Finding(check, "ok", f"{version}, {os.path.dirname(path)}".removeprefix(", "))
-    reason, fix = explain(result["error"], package)
-    if not reason.startswith(("not installed", "built for")):
-        reason = f"can't be imported: {reason}"
-    return Finding(check, "failed", reason, fix)
-
-
-def _installed() -> set[str]:
-    names = (each.metadata["Name"] for each in distributions())
-    return {name.lower().replace("_", "-") for name in names if name}
+    text = "not synchronised since boot: times of results may be wrong"
+    return Finding("clock", "warning", text, sudo("timedatectl set-ntp true"))
 
 
 def _group(path: str) -> str:
@@ -222,8 +117,6 @@ def _group(path: str) -> str:
 
 
 def _user() -> str:
-    import pwd
-
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:

@@ -1,14 +1,51 @@
-"""What :mod:`edge.doctor.findings` and ``python -m edge.doctor`` try in processes of their own.
+"""Tries imports, model and runtime in a process of its own: a library that ends it ends only that.
 
-Each function prints one JSON object; an import that ends the process ends only that one.
+:func:`runtime` and :func:`model` are what such a process does; each prints one JSON object.
 """
 
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 import sys
+from typing import Any
 
-from edge.libraries import explain
+from edge.libraries import explain, is_known
+
+_PROBE_TIMEOUT_S = 120.0
+
+
+def run_probe(code: str, *arguments: str) -> Any:
+    """Run Python code in a process of its own, with this one's module path.
+
+    Returns:
+        What JSON the code printed as its last line, or ``{"error": one line}``.
+
+    """
+    start = "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); sys.argv[0] = 'probe'; "
+    command = [sys.executable, "-c", start + code, json.dumps(sys.path), *arguments]
+    try:
+        result = subprocess.run(
+            command,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=_PROBE_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return {"error": f"no answer within {_PROBE_TIMEOUT_S:.0f} s"}
+    except OSError as error:
+        return {"error": f"{sys.executable} can't be started: {error.strerror}"}
+    if result.returncode < 0:
+        name = signal.Signals(-result.returncode).name
+        return {"error": f"the process died by {name}: a library not made for this processor?"}
+    try:
+        return json.loads(result.stdout.splitlines()[-1])
+    except (IndexError, ValueError):
+        said = result.stderr.decode("utf-8", "backslashreplace")
+        lines = said.strip().splitlines() or [f"exit status {result.returncode}"]
+        return {"error": next(filter(is_known, lines), lines[-1]).strip()}
 
 
 def runtime() -> None:

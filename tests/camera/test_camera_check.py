@@ -12,7 +12,7 @@ import pytest
 
 from edge.camera.check import check_lock
 from edge.camera.store import LOCK, Store
-from edge.doctor.findings import Finding
+from edge.doctor.finding import Finding
 from tests.conftest import run_module
 from tests.support.mjpeg_server import MjpegServer, Raw, Single, Stream, noise
 from tests.support.pictures import MODELS, SAMPLES

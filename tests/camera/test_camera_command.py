@@ -19,9 +19,9 @@ import pytest
 
 from edge.camera import Settings, SnapshotLoop, look
 from edge.camera.notify import SystemdNotifier, health
+from edge.camera.settings import Patience
 from edge.camera.sources.http import HttpCamera
 from edge.camera.sources.picamera import PiCamera
-from edge.camera.supervisor import Patience
 from edge.errors import CameraError
 from tests.conftest import run_module
 from tests.support.mjpeg_server import MjpegServer, Stream, noise
@@ -100,11 +100,12 @@ def test_fault_49_a_second_interrupt_ends_it_at_once_with_130(tmp_path: Path) ->
     os.mkfifo(fifo)
     code = (
         "import os, sys, time, edge.camera.__main__ as main\n"
+        "import edge.camera.sources.choose as choose\n"
         "class Hanging:\n"
         "    name, live, fixed_size = 'hanging', False, True\n"
         "    def open(self): print('open', flush=True); time.sleep(10**6)\n"
         "    def close(self): pass\n"
-        "main.open_source = lambda *a, **k: Hanging()\n"
+        "choose.open_source = lambda *a, **k: Hanging()\n"
         "os._exit(main.main(['--save', 'none', '--read-timeout', '100000']))\n"
     )
     with subprocess.Popen(
@@ -197,14 +198,14 @@ def test_a_network_camera_that_is_stopped_hung_and_restarted_comes_back(
     assert next(snapshots).analysis is not None
     stream.stop()
     threading.Timer(1.0, stream.start).start()
-    while loop.supervisor.failures == 0 or loop.supervisor.attempts:
+    while loop.status.failures == 0 or loop.status.failed_tries:
         assert next(snapshots).age_ms < 2000
-    failures = loop.supervisor.failures
+    failures = loop.status.failures
     stream.hang.set()
     threading.Timer(3.0, stream.hang.clear).start()
-    while loop.supervisor.failures == failures or loop.supervisor.attempts:
+    while loop.status.failures == failures or loop.status.failed_tries:
         assert next(snapshots).age_ms < 2000
-    assert health(loop, None)["camera"]["failures"] > failures
+    assert health(loop.status, None)["camera"]["failures"] > failures
     loop.stop()
     list(snapshots)
     stream.stop()

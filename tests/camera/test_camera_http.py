@@ -19,11 +19,11 @@ import pytest
 
 from edge import decode
 from edge.camera import Settings, SnapshotLoop
+from edge.camera.settings import Patience
 from edge.camera.sources.address import parse, shown
 from edge.camera.sources.http import HttpCamera
 from edge.camera.sources.network import explain_rtsp
 from edge.camera.sources.opencv import OpenCVCamera
-from edge.camera.supervisor import Patience
 from edge.errors import CameraError
 from tests.conftest import run_module
 from tests.support.mjpeg_server import NONCE, MjpegServer, Raw, Single, Stream, noise, smooth
@@ -234,7 +234,7 @@ def test_fault_66_a_stream_that_ends_every_few_pictures_is_connected_to_once_a_s
         assert [snapshot.frame_state for snapshot in loop] == ["ok"] * 4
         assert server.requests["stream"] <= 1 + 4
         assert _states(server.url(), int8_analyzer) == ["ok"] * 3
-    assert loop.supervisor.failures == 0
+    assert loop.status.failures == 0
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def test_fault_66_a_frame_every_two_seconds_is_not_stale_and_warms_up_in_time(
     assert [snapshot.frame_state for snapshot in snapshots] == ["ok"] * 3
     assert all(snapshot.age_ms < 500 for snapshot in snapshots)
     assert time.monotonic() - begun < 9 + 3 * 2.5
-    assert loop.supervisor.failures == 0
+    assert loop.status.failures == 0
 
 
 @pytest.mark.parametrize("tail", ["", "TIME=12:00:00;" + "\0" * 200])

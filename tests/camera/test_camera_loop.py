@@ -14,7 +14,15 @@ import numpy as np
 import pytest
 
 from edge import Analysis, PredictionError, Timings
-from edge.camera import CameraStuckError, Patience, Settings, Snapshot, SnapshotLoop, open_source
+from edge.camera import (
+    CameraStuckError,
+    Patience,
+    Settings,
+    Snapshot,
+    SnapshotLoop,
+    Status,
+    open_source,
+)
 from edge.camera.simulation import ScriptedCamera, SimulatedClock
 from edge.camera.sources.opencv import OpenCVCamera
 from edge.errors import CameraError
@@ -45,7 +53,7 @@ class _Pings:
         self.times: list[float] = []
         self._clock = clock
 
-    def cycle(self, _loop: SnapshotLoop) -> None:
+    def cycle(self, _status: Status) -> None:
         self.times.append(self._clock.monotonic())
 
 
@@ -149,7 +157,7 @@ def test_fault_35_a_read_that_gives_nothing_is_a_failure(fault: str) -> None:
     camera = ScriptedCamera(clock, [_picture(), fault])  # type: ignore[list-item]
     loop = SnapshotLoop(camera, _Analyzer(clock), Settings(interval_s=10, count=2), clock=clock)
     assert [s.frame_state for s in loop] == ["ok", "ok"]
-    assert (loop.supervisor.failures, camera.opened) == (1, 2)
+    assert (loop.status.failures, camera.opened) == (1, 2)
 
 
 def test_fault_35_an_old_frame_is_never_analysed_and_reopens_the_camera() -> None:
@@ -160,7 +168,7 @@ def test_fault_35_an_old_frame_is_never_analysed_and_reopens_the_camera() -> Non
     loop = SnapshotLoop(camera, analyzer, Settings(interval_s=10, count=5), clock=clock)
     assert [s.frame_state for s in loop] == ["ok", "stale", "stale", "stale", "ok"]
     assert len(analyzer.seen) == 2
-    assert (loop.supervisor.failures, camera.opened) == (1, 2)
+    assert (loop.status.failures, camera.opened) == (1, 2)
 
 
 def test_fault_59_damaged_frames_are_counted_told_once_and_reopen_the_camera(
@@ -178,8 +186,8 @@ def test_fault_59_damaged_frames_are_counted_told_once_and_reopen_the_camera(
         "ok", *["damaged"] * 4, "ok", "damaged", "ok",
     ]  # fmt: skip
     assert len(analyzer.seen) == 3
-    assert loop.counts["damaged"] == 5
-    assert (loop.supervisor.failures, camera.opened) == (1, 2)
+    assert loop.status.counts["damaged"] == 5
+    assert (loop.status.failures, camera.opened) == (1, 2)
     assert snapshots[1].to_dict()["damage"] == "scripted: damaged, as told"
     assert "label" not in snapshots[1].to_dict()
     assert [text.split(":")[0] for text in caplog.messages] == [
@@ -194,7 +202,7 @@ def test_fault_59_a_camera_that_gives_nothing_but_damage_is_looked_at_for_as_lon
     camera = ScriptedCamera(clock, ["damaged"] * 1000)
     loop = SnapshotLoop(camera, _Analyzer(clock), Settings(interval_s=60, count=600), clock=clock)
     assert {s.frame_state for s in loop} == {"damaged"}
-    assert loop.counts["damaged"] == 600
+    assert loop.status.counts["damaged"] == 600
     assert camera.opened == 600 // 3  # not once more than every third frame
 
 
@@ -344,7 +352,7 @@ def test_fault_40_a_capture_slower_than_the_interval_skips_and_never_lags() -> N
     )
     taken = [(clock.monotonic(), s.age_ms) for s in loop]
     assert taken == [(24, 1000), (54, 1000), (84, 1000), (114, 1000)]
-    assert loop.counts["skipped"] == 12 - 4  # of the places at 0, 10, ... 110
+    assert loop.status.counts["skipped"] == 12 - 4  # of the places at 0, 10, ... 110
 
 
 def test_fault_40_a_frame_that_took_too_long_to_come_is_stale() -> None:
@@ -419,7 +427,7 @@ def test_fault_51_pings_come_from_finished_cycles_only() -> None:
     clock = SimulatedClock()
     pings = _Pings(clock)
     camera = ScriptedCamera(clock, [_picture(), _picture(1)])
-    with _watching(camera, clock, notifier=pings) as (_loop, snapshots, _):
+    with _watching(camera, clock, notifiers=[pings]) as (_loop, snapshots, _):
         assert pings.times == []  # whoever handles the snapshot may hang
         clock.sleep(500)
         assert pings.times == []
@@ -444,7 +452,7 @@ def test_reopening_on_demand_is_no_failure() -> None:
     with _watching(camera, clock) as (loop, snapshots, _):
         loop.reopen()
         next(snapshots)
-        assert (camera.opened, loop.supervisor.failures, clock.monotonic()) == (2, 0, 10)
+        assert (camera.opened, loop.status.failures, clock.monotonic()) == (2, 0, 10)
 
 
 def test_a_snapshot_is_json_in_the_schema_of_edge_run() -> None:
@@ -464,6 +472,7 @@ def test_a_snapshot_is_json_in_the_schema_of_edge_run() -> None:
         "regions": [],
         "timings_ms": {"decode": 0, "segment": 0, "resize": 0, "invoke": 0, "total": 0},
         "warnings": [],
+        "model": {},
     }
 
 

@@ -82,8 +82,8 @@ def test_an_rtsp_camera_that_is_stopped_hung_and_restarted_comes_back(
     assert first.analysis.size_wh == (320, 240)
 
     def until_it_failed_and_is_back() -> None:
-        failures = loop.supervisor.failures
-        while loop.supervisor.failures == failures or loop.supervisor.attempts:
+        failures = loop.status.failures
+        while loop.status.failures == failures or loop.status.failed_tries:
             snapshot = next(snapshots)
             assert snapshot.analysis is None or snapshot.age_ms < 2000
 

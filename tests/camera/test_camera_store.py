@@ -39,7 +39,9 @@ _TIMINGS = Timings(0, 0, 0, 0, 0)
 
 def _snapshot(number: int = 0, label: str = "benign", days: int = 0) -> Snapshot:
     image = np.random.default_rng(number).integers(60, 200, (48, 64, 3), dtype=np.uint8)
-    analysis = Analysis((64, 48), label, 0.25, 0.5, (), _TIMINGS, (), "malignant")
+    analysis = Analysis(
+        *((64, 48), label, 0.25, 0.5, (), _TIMINGS, (), "malignant"), model={"name": "m"}
+    )
     at = _START + timedelta(seconds=number, days=days)
     return Snapshot("test", at, 1.0, "ok", Frame(image, 0.0), analysis)
 
@@ -67,7 +69,7 @@ def _assert_whole(folder: Path) -> None:
 
 
 def test_a_snapshot_is_a_picture_and_a_line_that_it_carries_too(tmp_path: Path) -> None:
-    path = Store(str(tmp_path), model={"name": "m"}).save(_snapshot())
+    path = Store(str(tmp_path)).save(_snapshot())
     assert path is not None
     (line,) = _lines(tmp_path)
     assert read_comment(path) == line

@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 
 from edge import ModelError, OutputError, PictureError, libraries, rights
-from edge.doctor import findings
-from edge.doctor import machine as system
+from edge.doctor import folder as folder_check
+from edge.doctor import machine, software
 from edge.drawing import save_annotated
 from edge.model.classifier import load_model_file
 from edge.model.file import unpack
@@ -141,7 +141,7 @@ def test_two_opencv_wheels(tmp_path: Path) -> None:
 
 def test_a_32_bit_python(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "maxsize", 2**31 - 1)
-    finding = system.check_machine()
+    finding = machine.check_machine()
     assert finding.level == "warning"
     assert "32-bit Python" in finding.message
     assert finding.fix is not None
@@ -149,7 +149,7 @@ def test_a_32_bit_python(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_python_that_is_too_old() -> None:
-    finding = system.check_python((3, 9))
+    finding = software.check_python((3, 9))
     assert finding.level == "failed"
     assert "older than 3.10" in finding.message
 
@@ -210,31 +210,31 @@ def test_no_camera_permission(root: Path) -> None:
     _device(root, 0, "unicam-image", 0o000)
     if os.geteuid() == 0:  # to whom nothing is refused: ask as nobody
         code = (
-            "import json, os, sys; from dataclasses import asdict; from edge import system;"
+            "import json, os, sys; from dataclasses import asdict; from edge.doctor import machine;"
             "os.setgroups([]); os.setgid(65534); os.setuid(65534);"
-            "print(json.dumps([asdict(each) for each in system.check_cameras(sys.argv[1])]))"
+            "print(json.dumps([asdict(each) for each in machine.check_cameras(sys.argv[1])]))"
         )
-        from edge.doctor.findings import run_probe
+        from edge.doctor.probe import run_probe
 
         (finding,) = run_probe(code, str(root))
     else:
         from dataclasses import asdict
 
-        (finding,) = map(asdict, system.check_cameras(str(root)))
+        (finding,) = map(asdict, machine.check_cameras(str(root)))
     assert finding["message"] == "no permission for /dev/video0"
     assert finding["fix"].startswith("sudo usermod -aG ")
 
 
 def test_a_camera_that_may_be_opened(root: Path) -> None:
     _device(root, 0, "unicam-image", 0o600)
-    (finding,) = system.check_cameras(str(root))
+    (finding,) = machine.check_cameras(str(root))
     assert finding.level == "ok"
 
 
 def test_codecs_are_no_cameras(root: Path) -> None:
     _device(root, 10, "bcm2835-codec-decode", 0o600)
     _device(root, 19, "rpi-hevc-dec", 0o600)
-    (finding,) = system.check_cameras(str(root))
+    (finding,) = machine.check_cameras(str(root))
     assert finding.message.startswith("no camera device")
 
 
@@ -247,7 +247,7 @@ def test_heat_throttling_and_governor_are_told_with_what_helps(tmp_path: Path) -
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    heat, throttling, governor = system.check_board(str(tmp_path))
+    heat, throttling, governor = machine.check_board(str(tmp_path))
     assert (heat.level, heat.message) == ("warning", "84.0 degrees Celsius")
     assert "under-voltage since boot" in throttling.message
     assert "power supply" in (throttling.fix or "")
@@ -263,21 +263,21 @@ def test_fault_68_a_governor_is_offered_only_where_the_driver_has_it(tmp_path: P
         ("performance powersave schedutil", "echo schedutil | "),
     ):
         (folder / "scaling_available_governors").write_text(f"{offered}\n")
-        (finding,) = system.check_board(str(tmp_path))
+        (finding,) = machine.check_board(str(tmp_path))
         assert finding.level == ("warning" if fix else "ok")
         assert (finding.fix or "").startswith(fix or "")
 
 
 def test_a_clock_that_was_not_set_is_told(tmp_path: Path) -> None:
     """39."""
-    assert system.check_clock(str(tmp_path)) is None
+    assert machine.check_clock(str(tmp_path)) is None
     folder = tmp_path / "run" / "systemd" / "timesync"
     folder.mkdir(parents=True)
-    finding = system.check_clock(str(tmp_path))
+    finding = machine.check_clock(str(tmp_path))
     assert finding is not None
     assert finding.level == "warning"
     (folder / "synchronized").write_text("")
-    finding = system.check_clock(str(tmp_path))
+    finding = machine.check_clock(str(tmp_path))
     assert finding is not None
     assert finding.level == "ok"
 
@@ -306,15 +306,15 @@ def test_fault_68_a_csi_camera_is_sent_to_picamera2(
     root: Path, name: str, driver: str | None
 ) -> None:
     _device(root, 0, name, 0o600, driver=driver)
-    (finding,) = system.check_cameras(str(root))
+    (finding,) = machine.check_cameras(str(root))
     assert finding.level == "ok"
     assert finding.message == f"/dev/video0 ({name}) is a CSI camera: use --source picamera2"
     assert finding.fix is None
 
 
 def test_fault_68_a_csi_camera_without_picamera2_is_told_how_to_get_it() -> None:
-    assert system.check_picamera2() is None
-    finding = system.check_picamera2(needed=True)
+    assert software.check_picamera2() is None
+    finding = software.check_picamera2(needed=True)
     assert finding is not None
     assert finding.level == "warning"
     assert finding.fix is not None
@@ -329,7 +329,7 @@ def test_fault_68_the_command_lets_a_virtual_environment_see_the_systems_package
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     kept = folder / "lib" / "kept"
     kept.write_text("")
-    code = "from edge import system; print(system._picamera2_command())"
+    code = "from edge.doctor import software; print(software._picamera2_command())"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     for expected in (True, False):  # the second time there is nothing more to do
         python = folder / "bin" / "python"
@@ -353,7 +353,7 @@ def test_fault_68_a_usb_camera_is_named_by_what_does_not_change(root: Path) -> N
     by_id.mkdir(parents=True)
     lasting = "usb-046d_HD_Webcam_C270_1234-video-index0"
     (by_id / lasting).symlink_to("../../video2")
-    usb, legacy = system.check_cameras(str(root))
+    usb, legacy = machine.check_cameras(str(root))
     assert f"/dev/video2 ({name})" in usb.message
     assert f"--source /dev/v4l/by-id/{lasting}" in usb.message
     assert legacy.message == "/dev/video10 (mmal service 16.1) may be opened: --source /dev/video10"
@@ -362,7 +362,7 @@ def test_fault_68_a_usb_camera_is_named_by_what_does_not_change(root: Path) -> N
 def test_fault_68_a_receiver_of_a_camera_is_no_codec(root: Path) -> None:
     _device(root, 0, "sun6i-csi-capture", 0o600, driver="sun6i-csi")
     _device(root, 1, "sun8i-di", 0o600, driver="sun8i-di")
-    (camera,) = system.check_cameras(str(root))
+    (camera,) = machine.check_cameras(str(root))
     assert camera.message == "/dev/video0 (sun6i-csi-capture) may be opened: --source /dev/video0"
 
 
@@ -397,8 +397,8 @@ def test_fault_69_a_library_that_is_missing_is_one_line_with_what_helps(
     text = f"\n\nIMPORTANT: PLEASE READ THIS!\n\nOriginal error was: {said}\n"
     folder = _package(tmp_path, package, f"raise ImportError({text!r})")
     environment = {**os.environ, "PYTHONPATH": str(folder)}
-    for command in ("edge.run", "edge.camera"):
-        result = run_module(command, "x.jpg", env=environment)
+    for command, arguments in (("edge.run", ("x.jpg",)), ("edge.camera", ("--source", "x.jpg"))):
+        result = run_module(command, *arguments, env=environment)
         assert result.returncode == 1
         assert result.stderr.count("\n") == 1, result.stderr
         assert result.stderr.startswith(f"{command}: can't start: ")
@@ -472,7 +472,7 @@ def test_fault_68_a_python_that_cant_be_started_is_a_finding(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    assert "/nowhere/python can't be started: No such file" in system.check_numpy().message
+    assert "/nowhere/python can't be started: No such file" in software.check_numpy().message
 
 
 def test_fault_68_root_is_told_no_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -575,8 +575,8 @@ def test_fault_68_every_command_that_is_offered_can_be_pasted(
         libraries.explain("No module named 'cv2'", "x")[1],
         libraries.explain("anything", "x")[1],
         libraries.pip("pip install 'numpy<2'"),
-        system._picamera2_command(),
-        findings.check_folder(hostile, 1 << 62).fix or "",
+        software._picamera2_command(),
+        folder_check.check_folder(hostile, 1 << 62).fix or "",
     ]
     with monkeypatch.context() as patch:  # Debian's own Python takes nothing from pip (PEP 668)
         patch.setattr(sys, "prefix", sys.base_prefix)
@@ -586,7 +586,7 @@ def test_fault_68_every_command_that_is_offered_can_be_pasted(
     assert f"&& {python} -m pip install numpy && {python} -m edge.doctor" in found[-1]
     for number in (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT, errno.ENOTDIR):
         gone = str(hostile / "not" / "there")
-        finding = findings._folder_failed(gone, OSError(number, os.strerror(number)))
+        finding = folder_check._folder_failed(gone, OSError(number, os.strerror(number)))
         found.append(finding.fix or "")
         if number in (errno.ENOSPC, errno.EROFS):  # df and findmnt need a path that is there
             assert f"{shlex.quote(str(hostile))}" in found[-1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import io
 import json
 import os
 import shutil
@@ -15,8 +14,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge.doctor import findings
-from edge.doctor.findings import Finding, check_folder, check_model, check_runtime, print_findings
+from edge.doctor import folder as folder_check
+from edge.doctor.finding import Finding, print_findings
+from edge.doctor.folder import check_folder
+from edge.doctor.software import check_model, check_runtime
 from tests.support.pictures import MODELS, ROOT
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def _check_on_mount(tmp_path: Path, options: str, then: str = "true") -> Finding
     folder.mkdir()
     code = (
         "import json, sys; from dataclasses import asdict; "
-        "from edge.doctor.findings import check_folder; "
+        "from edge.doctor.folder import check_folder; "
         "print(json.dumps(asdict(check_folder(sys.argv[1]))))"
     )
     script = f'mount -t tmpfs -o {options} none "$1" || exit 77; {then}; exec "$2" -c "$3" "$1"'
@@ -134,7 +135,7 @@ def test_a_folder_of_another_user_is_named_with_its_fix(
     def refuse(folder: str) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", folder)
 
-    monkeypatch.setattr(findings, "_try_writing", refuse)
+    monkeypatch.setattr(folder_check, "_try_writing", refuse)
     me = os.geteuid()
     monkeypatch.setattr(os, "geteuid", lambda: me + 1)
     finding = check_folder(tmp_path)
@@ -198,16 +199,16 @@ def test_a_runtime_that_ends_its_process_is_a_finding(
     assert signal.SIGILL.name in finding.message
 
 
-def test_findings_are_printed_as_lines_with_their_fix_or_as_one_object() -> None:
+def test_findings_are_printed_as_lines_with_their_fix_or_as_one_object(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     found = [Finding("model", "ok", "good"), Finding("disk", "failed", "full", "df -h /")]
-    text, document = io.StringIO(), io.StringIO()
-    print_findings(found, stream=text)
-    print_findings(found, as_json=True, stream=document)
-    assert text.getvalue().splitlines() == [
+    print_findings(found)
+    assert capsys.readouterr().out.splitlines() == [
         "ok       model  good",
         "failed   disk   full",
         "                fix: df -h /",
     ]
-    assert json.loads(document.getvalue()) == {
-        "ok": False, "findings": [asdict(each) for each in found],
-    }  # fmt: skip
+    print_findings(found, as_json=True)
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == {"ok": False, "findings": [asdict(each) for each in found]}

@@ -35,7 +35,7 @@ def test_no_module_is_called_as_a_public_name_is() -> None:
 def test_the_package_and_what_finds_faults_start_without_numpy_opencv_and_a_runtime() -> None:
     code = (
         "import sys; sys.modules.update(dict.fromkeys(('numpy', 'cv2', 'ai_edge_litert')));"
-        "import edge, edge.doctor.board, edge.doctor.findings, edge.doctor.probe, edge.doctor;"
+        "import edge, edge.doctor.board, edge.doctor.software, edge.doctor.folder, edge.doctor;"
         "print(edge.ModelError.__name__)"
     )
     result = subprocess.run(

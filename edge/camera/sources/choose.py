@@ -8,12 +8,12 @@ import re
 from typing import TYPE_CHECKING
 
 from edge.analyzer import read_picture
+from edge.camera.interfaces import Camera
 from edge.cli.sources import SUFFIXES, expand
 from edge.errors import CameraError, PictureError
 from edge.files import printable
 
 from .address import is_address, scheme_of, shown
-from .camera import Camera
 from .opencv import OpenCVCamera, VideoFile
 from .picamera import PiCamera
 

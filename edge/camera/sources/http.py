@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 from urllib import request as urllib_request
 from urllib.error import HTTPError, URLError
 
+from edge.camera.interfaces import Camera
 from edge.errors import CameraError
 from edge.files import printable
 from edge.picture.decode import decode
 from edge.picture.header import JPEG_START, PNG_SIGNATURE
 
 from .address import is_address, parse, scheme_of, shown
-from .camera import Camera
 from .multipart import Multipart
 from .network import (
     MISMATCHES,

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 
 import cv2
 
+from edge.camera.interfaces import Camera, EndOfSourceError
 from edge.doctor import video
 from edge.errors import CameraError, PictureError
 from edge.files import printable
 
 from .address import is_address, parse, shown
-from .camera import Camera, EndOfSourceError
 
 if TYPE_CHECKING:
     import numpy as np

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edge.camera.interfaces import Camera
 from edge.errors import CameraError
-
-from .camera import Camera
 
 if TYPE_CHECKING:
     import numpy as np
