@@ -98,10 +98,10 @@ def _how_to_add(missing: str) -> str:
         return (
             f"{missing} is missing: TensorFlow is not there for Python 3.14 yet; use 3.10 to 3.13"
         )
-    checkout = _DEFAULT_WEIGHTS.parent.parent / "pyproject.toml"
-    package = "." if checkout.is_file() else "lesion-edge"
-    command = pip(f"pip install '{package}[convert]'")
-    return f"{missing} is missing, which converting needs and a device doesn't: {command}"
+    checkout = (_DEFAULT_WEIGHTS.parent.parent / "pyproject.toml").is_file()
+    how = pip(f"pip install '{'.' if checkout else 'lesion-edge'}[convert]'")
+    elsewhere = "" if checkout else ", or with '.[convert]' in a copy of the project"
+    return f"{missing} is missing, which converting needs and a device doesn't: {how}{elsewhere}"
 
 
 def _convert(options: argparse.Namespace) -> int:

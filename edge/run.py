@@ -19,6 +19,7 @@ from edge.cli.sources import expand, without_secrets
 from edge.cli.terminal import Progress, quiet_native_stderr, say
 
 from .errors import LesionEdgeError, OutputError, PictureError
+from .files import printable
 from .results import NOTICE, Analysis
 
 if TYPE_CHECKING:
@@ -169,6 +170,8 @@ def _analyse_all(options: argparse.Namespace) -> int:
     progress.clear()
     for line in left_out:
         say(f"edge.run: {line}")
+    if options.report:
+        say(f"edge.run: look at it in a browser: {printable(options.report)}")
     if not options.json:
         lines.end(time.perf_counter() - started)
     if printer.broken:  # all that was asked for but this is written
