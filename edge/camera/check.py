@@ -14,9 +14,10 @@ from edge.errors import CameraError, LesionEdgeError
 from edge.files import printable
 
 from .arguments import loop_settings, open_analyzer
+from .lock import LOCK, lock
 from .loop import SnapshotLoop
 from .sources.choose import TAKEN
-from .store import LOCK, lock, pictures_bytes
+from .store import pictures_bytes
 
 if TYPE_CHECKING:
     import argparse

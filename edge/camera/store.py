@@ -6,40 +6,36 @@ line in a JPEG comment, so that the two belong together whatever happens between
 is missing is written again from the picture at the next start.
 
 The clock may go back, on a board without one of its own to 1970: what is oldest is told by the
-number, which goes on from the largest in the folder.  Numbers of fewer than ten digits are an older
-version's, which began at 1 in each run: those pictures are older than the others, and go by time.
+number, which goes on from the largest in the folder.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
-import json
 import logging
 import os
 import re
 import shutil
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from edge.drawing import encode_annotated
 from edge.errors import OutputError
 from edge.files import printable, write_atomically
 from edge.picture.comment import add_comment, read_comment
 
+from .daylog import DayLogs
+from .lock import LOCK, lock
+
 if TYPE_CHECKING:
     from .snapshot import Snapshot
 
 _LOG = logging.getLogger("edge.camera")
-_PICTURE = re.compile(r"snapshot-(\d{8})T\d{6}\.\d{3}Z-[0-9a-f]{8}-(\d{6,})\.jpg")
+_PICTURE = re.compile(r"snapshot-\d{8}T\d{6}\.\d{3}Z-[0-9a-f]{8}-\d{10}\.jpg")
 _TEMPORARY = re.compile(r"\.snapshot-[\w.-]+\.(?:jpg|jsonl)\.\d+-[0-9a-f]{8}\.tmp")
-_DAY = re.compile(r"snapshots-(\d{8})\.jsonl")
-LOCK = ".snapshots.lock"
+_LOG_NAME = re.compile(r"snapshots-\d{8}\.jsonl")
 _LOGS_MENDED = 2
-_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
-"""What flock fails with on a network share, or another file system, that has no locks."""
-
 Policy: TypeAlias = Literal["all", "positive", "changed"]
 
 
@@ -76,7 +72,7 @@ class Store:
         self._before: tuple[str, str | None] | None = None
         self._lock: int | None = None
         self._pictures: deque[str] = deque()
-        self._mended: set[str] = set()
+        self._logs = DayLogs(folder)
         self._told_of_lock = False
         self.saved = 0
         self.reason: str | None = None
@@ -137,34 +133,13 @@ class Store:
             self._pictures.append(name)
             self.saved += 1
         try:
-            self._append(f"{at:%Y%m%d}", [line])
+            self._logs.append(f"{at:%Y%m%d}", [line])
         except OSError:
             if path is not None:
                 self._remove(self._pictures.pop())
                 self.saved -= 1
             raise
         return path
-
-    def _append(self, day: str, lines: list[dict[str, Any]]) -> None:
-        """Add lines to a day's log, and leave nothing of them there if that fails."""
-        text = "".join(json.dumps(line) + "\n" for line in lines).encode()
-        path = os.path.join(self.folder, f"snapshots-{day}.jsonl")
-        if day not in self._mended:
-            self._mend_log(day)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o644)
-        try:
-            size = os.fstat(descriptor).st_size
-            try:
-                left = memoryview(text)
-                while left:  # a full disk takes a part first, and refuses the rest
-                    left = left[os.write(descriptor, left) :]
-                os.fsync(descriptor)
-            except OSError:
-                with suppress(OSError):
-                    os.ftruncate(descriptor, size)
-                raise
-        finally:
-            os.close(descriptor)
 
     def _make_room(self, today: str) -> None:
         while self._keep is not None and len(self._pictures) >= max(1, self._keep):
@@ -182,7 +157,7 @@ class Store:
         """Remove the logs of days of which no picture is left, but not the one to write to."""
         oldest = self._pictures[0][9:17] if self._pictures else "99999999"
         kept = {today, *(name[9:17] for name in self._pictures)}
-        for name in filter(_DAY.fullmatch, os.listdir(self.folder)):
+        for name in filter(_LOG_NAME.fullmatch, os.listdir(self.folder)):
             if name[10:18] < oldest and name[10:18] not in kept:
                 self._remove(name)
 
@@ -213,12 +188,12 @@ class Store:
             names = sorted(e.name for e in entries if e.is_file(follow_symlinks=False))
         for name in filter(_TEMPORARY.fullmatch, names):
             self._remove(name)
-        self._pictures = deque(sorted(filter(_PICTURE.fullmatch, names), key=_age_order))
+        self._pictures = deque(sorted(filter(_PICTURE.fullmatch, names), key=_number))
         if self._pictures:
-            self._number = max(self._number, _age_order(self._pictures[-1])[0])
+            self._number = max(self._number, _number(self._pictures[-1]))
         # Only what was written last can be torn; a year of logs is too much to read.
         logs = sorted(
-            filter(_DAY.fullmatch, names),
+            filter(_LOG_NAME.fullmatch, names),
             key=lambda name: os.path.getmtime(os.path.join(self.folder, name)),
         )
         # The clock may have gone back: the last by their times need not be the last written.
@@ -226,7 +201,7 @@ class Store:
         days = {name[10:18] for name in logs[-_LOGS_MENDED:]}
         days |= newest & {name[10:18] for name in logs}
         whole = {name[10:18] for name in logs} - days
-        logged = {day: self._mend_log(day) for day in days}
+        logged = {day: self._logs.mend(day) for day in days}
         for day in sorted({name[9:17] for name in self._pictures} - whole):
             missing = [
                 line
@@ -235,28 +210,7 @@ class Store:
                 if (line := read_comment(os.path.join(self.folder, name))) is not None
             ]
             if missing:
-                self._append(day, missing)
-
-    def _mend_log(self, day: str) -> set[str]:
-        """Cut off half a line at the end; return the names of the pictures that have a line."""
-        self._mended.add(day)
-        path = os.path.join(self.folder, f"snapshots-{day}.jsonl")
-        names: set[str] = set()
-        try:
-            descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
-        except FileNotFoundError:
-            return names
-        with open(descriptor, "r+b") as stream:
-            whole = 0
-            for line in stream:
-                if line.endswith(b"\n"):
-                    whole += len(line)
-                    with suppress(ValueError, AttributeError):
-                        names.add(str(json.loads(line).get("saved")))
-            if whole < os.fstat(stream.fileno()).st_size:
-                stream.truncate(whole)
-                os.fsync(stream.fileno())
-        return names
+                self._logs.append(day, missing)
 
     def _degrade(self, error: OSError) -> None:
         reason = error.strerror or str(error)
@@ -265,29 +219,6 @@ class Store:
                 "%s: not saving: %s; snapshots go on without", printable(self.folder), reason
             )
             self.reason = reason
-
-
-def lock(path: str) -> tuple[int, bool]:
-    """Open a file, made if missing, and lock it; return its descriptor, and whether it is locked.
-
-    It isn't where the file system has no locks.
-
-    Raises:
-        BlockingIOError: another process holds the lock.
-        OSError: it can't be opened.
-
-    """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in _NO_LOCKS:
-            return descriptor, False
-        os.close(descriptor)
-        if error.errno == errno.EACCES:  # what NFS says of a lock that another one holds
-            raise BlockingIOError(errno.EAGAIN, "locked") from error
-        raise
-    return descriptor, True
 
 
 def pictures_bytes(folder: str) -> int:
@@ -303,8 +234,6 @@ def pictures_bytes(folder: str) -> int:
         return 0
 
 
-def _age_order(name: str) -> tuple[int, str]:
-    """Return what a picture's name is sorted by, from the oldest to the newest."""
-    match = _PICTURE.fullmatch(name)
-    assert match is not None
-    return (int(match[2]) if len(match[2]) >= 10 else 0), name
+def _number(name: str) -> int:
+    """Return which picture of its folder one is: 1 was the first."""
+    return int(name[-14:-4])

@@ -153,6 +153,24 @@ def test_fault_60_an_at_sign_behind_host_and_port_leads_to_no_other_host(
         parse(source)
 
 
+@pytest.mark.parametrize(
+    ("source", "url", "expected"),
+    [
+        ("http://a:b@cam/x", "http://cam:80/y", True),
+        ("http://a:b@cam/x", "https://cam/y", True),
+        ("https://a:b@cam/x", "http://cam/y", False),
+        ("http://a:b@cam/x", "http://cam:81/y", False),
+        ("http://a:b@cam/x", "http://cam.evil/y", False),
+        ("http://a:b@cam/x", "http://cam@evil/y", False),
+        ("http://a:b@cam/x", "ftp://[::1", False),
+    ],
+)
+def test_fault_60_a_password_is_for_the_host_and_port_it_was_given_for(
+    source: str, url: str, *, expected: bool
+) -> None:
+    assert parse(source).is_asked(url) is expected
+
+
 def _everything(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
 

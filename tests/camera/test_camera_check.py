@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edge.camera.check import check_lock
-from edge.camera.store import LOCK, Store
+from edge.camera.lock import LOCK
+from edge.camera.store import Store
 from edge.doctor.finding import Finding
 from tests.conftest import run_module
 from tests.support.mjpeg_server import MjpegServer, Raw, Single, Stream, noise

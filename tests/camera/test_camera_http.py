@@ -22,8 +22,8 @@ from edge.camera import Settings, SnapshotLoop
 from edge.camera.settings import Patience
 from edge.camera.sources.address import parse, shown
 from edge.camera.sources.http import HttpCamera
-from edge.camera.sources.network import explain_rtsp
 from edge.camera.sources.opencv import OpenCVCamera
+from edge.camera.sources.rtsp import explain_rtsp
 from edge.errors import CameraError
 from tests.conftest import run_module
 from tests.support.mjpeg_server import NONCE, MjpegServer, Raw, Single, Stream, noise, smooth

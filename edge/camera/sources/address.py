@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
 from edge.errors import CameraError
 
@@ -29,6 +29,7 @@ _WORDS = (
 )
 _PLAIN = re.compile(rf"(?!.*\d{{4}})(?=.*[a-z])(?:{_WORDS}|\d|[._-]){{1,12}}", re.IGNORECASE)
 _HIDDEN = "..."
+_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,16 @@ class Address:
         return f"{self.scheme}://{self.host}{'' if self.port is None else f':{self.port}'}"
 
     @property
+    def port_number(self) -> int:
+        """Return the port, the scheme's own where none is given."""
+        return self.port or _PORTS[self.scheme]
+
+    @property
+    def socket_address(self) -> tuple[str, int]:
+        """Return host and port as :mod:`socket` takes them."""
+        return self.host.strip("[]"), self.port_number
+
+    @property
     def plain(self) -> str:
         """Return the address without user and password, fit for a request."""
         return self.origin + quote(self.path, safe="/?&=;:@!$'()*+,~%[]", errors="surrogateescape")
@@ -65,6 +76,20 @@ class Address:
             quote(text, safe="", errors="surrogateescape") for text in (self.user, self.password)
         )
         return self.plain.replace("://", f"://{user}:{password}@", 1)
+
+    def is_asked(self, url: str) -> bool:
+        """Tell whether a URL leads to this host and port, or from HTTP to its HTTPS."""
+        try:
+            same = _place(url) == _place(self.plain)
+        except ValueError:  # no URL
+            return False
+        return same and url.startswith((f"{self.scheme}:", "https:"))
+
+
+def _place(url: str) -> tuple[str | None, int | None]:
+    """Return host and port of a URL, None for its scheme's own port."""
+    parts = urlsplit(url)
+    return parts.hostname, None if parts.port == _PORTS.get(parts.scheme) else parts.port
 
 
 def parse(source: str) -> Address:

@@ -10,10 +10,7 @@ import http.client
 import re
 import select
 import time
-from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
-from urllib import request as urllib_request
-from urllib.error import HTTPError, URLError
 
 from edge.camera.interfaces import Camera
 from edge.errors import CameraError
@@ -21,23 +18,12 @@ from edge.files import printable
 from edge.picture.decode import decode
 from edge.picture.header import JPEG_START, PNG_SIGNATURE
 
-from .address import is_address, parse, scheme_of, shown
+from .address import parse, shown
 from .multipart import Multipart
-from .network import (
-    MISMATCHES,
-    BasicAuth,
-    DigestAuth,
-    Redirects,
-    explain_failure,
-    explain_status,
-    trust_exactly,
-)
 from .opencv import OpenCVCamera
+from .request import Requester
 
 if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Iterator
-
     import numpy as np
     from numpy.typing import NDArray
 
@@ -90,6 +76,7 @@ class HttpCamera(Camera):
         self.name = printable(shown(source))
         self.live, self.warmup = True, _WARMUP
         self._source, self._address = source, parse(source)
+        self._requester = Requester(self.name, self._address, timeout_s)
         self._timeout_s = timeout_s
         self._deadline = 0.0
         self._response: http.client.HTTPResponse | None = None
@@ -100,7 +87,6 @@ class HttpCamera(Camera):
         self._arrived_s = 0.0
         self._connected_s = 0.0
         self._given = self._short = False
-        self._moved = Redirects()
 
     def open(self) -> None:
         """Connect and look what there is; raise a :class:`CameraError` that tells it apart."""
@@ -151,8 +137,8 @@ class HttpCamera(Camera):
         """Send a request and see what it gives: a stream, a picture, or something for FFmpeg."""
         self.close()
         self._deadline = time.monotonic() + self._timeout_s
-        with self._explained():
-            self._response = self._connect()
+        with self._requester.explained():
+            self._response = self._requester.send()
             self._connected_s = time.monotonic()
             kind = self._kind()
             self._refuse_text()
@@ -185,73 +171,6 @@ class HttpCamera(Camera):
         self.live = True
         self._other = OpenCVCamera(self._source, timeout_s=self._timeout_s)
         self._other.open()
-
-    def _connect(self) -> http.client.HTTPResponse:
-        try:
-            return self._request(None)
-        except URLError as error:
-            # A self-signed certificate is often made for no name, or for another.
-            if getattr(error.reason, "verify_code", 0) not in MISMATCHES or self._moved.url:
-                raise
-            context = trust_exactly(self._address, self._timeout_s)
-            if context is None:
-                raise
-            return self._request(context)
-
-    def _request(self, context: ssl.SSLContext | None) -> http.client.HTTPResponse:
-        self._moved = Redirects()
-        opener = urllib_request.OpenerDirector()  # not build_opener: it takes file and ftp, too
-        passwords = urllib_request.HTTPPasswordMgrWithDefaultRealm()
-        if self._address.user is not None:
-            passwords.add_password(
-                None, self._address.origin, self._address.user, self._address.password
-            )
-        for handler in (
-            urllib_request.HTTPHandler(),
-            urllib_request.HTTPSHandler(context=context),
-            DigestAuth(passwords),
-            BasicAuth(passwords),
-            self._moved,
-            urllib_request.HTTPErrorProcessor(),
-            urllib_request.HTTPDefaultErrorHandler(),
-            urllib_request.UnknownHandler(),
-        ):
-            opener.add_handler(handler)
-        opener.addheaders = [("User-Agent", "lesion-edge"), ("Accept", "*/*")]
-        return opener.open(self._address.plain, timeout=self._timeout_s)  # type: ignore[no-any-return]
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Turn what a connection raises into an error of ours, without the text of theirs."""
-        try:
-            yield
-        except HTTPError as error:
-            stayed = error.url.startswith(f"{self._address.origin}/")  # else the password did
-            known = is_address(error.url)
-            where = shown(error.url) if known else "what is no address"
-            name = self.name if stayed else f"{self.name}, sent on to {printable(where)}"
-            challenges = error.headers.get_all("WWW-Authenticate", ())
-            error.close()
-            if known and scheme_of(error.url) in ("rtsp", "rtsps"):
-                raise CameraError(
-                    name, "give that address, with user and password, as --source"
-                ) from None
-            with_user = stayed and self._address.user is not None
-            raise explain_status(
-                name, error.code, with_user=with_user, challenges=challenges
-            ) from None
-        except CameraError as error:
-            text = str(error)
-            if text.startswith(self.name):
-                raise
-            raise CameraError(f"{self.name}: {text}") from None
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            name, address = self.name, self._address
-            if self._moved.url:
-                name = f"{name}, sent on to {printable(shown(self._moved.url))}"
-                with suppress(CameraError):
-                    address = parse(self._moved.url)
-            raise explain_failure(name, address, error) from None
 
     def _kind(self) -> str:
         """Return the media type; of an answer that doesn't tell, what its first bytes say."""
@@ -319,7 +238,7 @@ class HttpCamera(Camera):
         self._deadline = time.monotonic() + self._timeout_s
         until = time.monotonic() + _DRAIN_S
         grabbed = False
-        with self._explained():
+        with self._requester.explained():
             while (picture := stream.next()) is not None:
                 self._data, self._arrived_s, grabbed = picture, stream.came_s, True
                 if self._is_quiet(0.0) or time.monotonic() > until:

@@ -108,7 +108,7 @@ class OpenCVCamera(Camera):
         capture = cv2.VideoCapture(self._address.full, cv2.CAP_FFMPEG, limits)
         if not capture.isOpened():
             if self._has_times:
-                from .network import explain_rtsp  # only where something is wrong
+                from .rtsp import explain_rtsp  # only where something is wrong
 
                 raise explain_rtsp(self.name, self._address, min(_EXPLAIN_S, self._timeout_s))
             raise CameraError(

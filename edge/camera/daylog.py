@@ -1,0 +1,65 @@
+"""Keeps the log of each day, a line for each snapshot, whole whatever the disk does."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class DayLogs:
+    """The files ``snapshots-<day>.jsonl`` of a folder, a day as in 20260131.
+
+    Raises:
+        OSError: from any method, as the system says it.
+
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._mended: set[str] = set()
+
+    def append(self, day: str, lines: Iterable[dict[str, Any]]) -> None:
+        """Add lines to a day's log, and leave nothing of them there if that fails."""
+        if day not in self._mended:
+            self.mend(day)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+        descriptor = os.open(self._path(day), flags, 0o644)
+        with open(descriptor, "ab", buffering=0) as stream:
+            size = os.fstat(descriptor).st_size
+            left = memoryview("".join(json.dumps(line) + "\n" for line in lines).encode())
+            try:
+                while left:  # a full disk takes a part first, and refuses the rest
+                    left = left[stream.write(left) :]
+                os.fsync(descriptor)
+            except OSError:
+                with suppress(OSError):
+                    os.ftruncate(descriptor, size)
+                raise
+
+    def mend(self, day: str) -> set[str]:
+        """Cut off half a line at the end; return the names of the pictures that have a line."""
+        self._mended.add(day)
+        names: set[str] = set()
+        try:
+            descriptor = os.open(self._path(day), os.O_RDWR | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return names
+        with open(descriptor, "r+b") as stream:
+            whole = 0
+            for line in stream:
+                if line.endswith(b"\n"):
+                    whole += len(line)
+                    with suppress(ValueError, AttributeError):
+                        names.add(str(json.loads(line).get("saved")))
+            if whole < os.fstat(descriptor).st_size:
+                stream.truncate(whole)
+                os.fsync(descriptor)
+        return names
+
+    def _path(self, day: str) -> str:
+        return os.path.join(self._folder, f"snapshots-{day}.jsonl")
