@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from edge import Analyzer, decode, find_regions, read_picture
-from edge.model.classifier import Classifier, default_threads
+from edge.model.classifier import Classifier
 from edge.model.preprocess import resize_into
+from edge.parallel import default_threads
 
 from .common import PICTURE
 from .conftest import MODELS
@@ -40,7 +41,7 @@ def test_resize(variant: str, measure: Measure) -> None:
 @pytest.mark.parametrize("threads", THREADS)
 @pytest.mark.parametrize("variant", MODELS)
 def test_invoke(variant: str, threads: int, measure: Measure) -> None:
-    classifier = Classifier(MODELS[variant], threads=threads)
+    classifier = Classifier(MODELS[variant], num_threads=threads)
     interpreter = classifier._interpreter  # noqa: SLF001
     classifier.predict(read_picture(PICTURE).image_bgr)
     measure(interpreter.invoke)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.doctor import board
-from edge.model.classifier import usable_cores
+from edge.parallel import usable_cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

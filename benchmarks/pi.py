@@ -21,7 +21,7 @@ from edge import Analyzer, LesionEdgeError
 from edge.cli.terminal import Progress
 from edge.doctor import board
 from edge.files import write_atomically
-from edge.model.classifier import usable_cores
+from edge.parallel import usable_cores
 
 from . import environment
 from .common import PICTURE, ROOT, make_parser, process_seconds

@@ -19,7 +19,7 @@ import cv2
 
 from edge import Analyzer
 from edge.cli.sources import expand
-from edge.model.classifier import default_threads
+from edge.parallel import default_threads
 
 from .common import ROOT, make_parser
 from .turns import ratio, seconds, take_turns

@@ -30,9 +30,12 @@ def make_parser(prog: str, description: str | None) -> argparse.ArgumentParser:
         "--out", type=Path, default=Path("out"), metavar="DIR", help="where to write (default: out)"
     )
     add(
-        "--variants", type=_variants, default=VARIANTS, metavar="LIST",
+        "--variants",
+        type=_variants,
+        default=VARIANTS,
+        metavar="LIST",
         help=f"which to make, with commas (default: {','.join(VARIANTS)})",
-    )  # fmt: skip
+    )
     add("--json", action="store_true", help="print the report as JSON instead of the table")
     add(
         "--no-rewrite",
@@ -55,10 +58,11 @@ def make_parser(prog: str, description: str | None) -> argparse.ArgumentParser:
     group = parser.add_argument_group("weights")
     add = group.add_argument
     add(
-        "--weights", metavar="SPEC",
+        "--weights",
+        metavar="SPEC",
         help="a file (.h5, .weights.h5, .keras), upstream (the notebook's, by gdown), gdrive:ID, "
         "or an https address (default: models/model.h5 of a checkout)",
-    )  # fmt: skip
+    )
     add("--sha256", metavar="HEX", help="refuse weights with another hash")
     add(
         "--timeout",
@@ -94,9 +98,11 @@ def make_parser(prog: str, description: str | None) -> argparse.ArgumentParser:
     group = parser.add_argument_group("proof")
     add = group.add_argument
     add(
-        "--calibration", type=Path, metavar="DIR",
+        "--calibration",
+        type=Path,
+        metavar="DIR",
         help="real pictures for int8 (default: the project's)",
-    )  # fmt: skip
+    )
     add(
         "--calibration-count",
         type=count,
@@ -106,9 +112,11 @@ def make_parser(prog: str, description: str | None) -> argparse.ArgumentParser:
     )
     add("--seed", type=int, default=0, metavar="N", help="which N of them (default: 0)")
     add(
-        "--held-out", type=Path, metavar="DIR",
+        "--held-out",
+        type=Path,
+        metavar="DIR",
         help="real pictures to compare with Keras on (default: the project's)",
-    )  # fmt: skip
+    )
     for name, metavar, what in (
         ("--max-delta", "VARIANT=X", "largest |Δp| allowed"),
         ("--mean-delta", "VARIANT=X", "mean |Δp| allowed"),

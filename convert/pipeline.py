@@ -202,7 +202,7 @@ def _counted(what: str, items: Sequence[Item]) -> Iterator[Item]:
 
 def _load(path: Path, flatbuffer: bytes, document: Mapping[str, Any]) -> Classifier:
     path.write_bytes(_pack(flatbuffer, document))
-    return Classifier(path, threads=_PARITY_THREADS)
+    return Classifier(path, num_threads=_PARITY_THREADS)
 
 
 def _pack(flatbuffer: bytes, document: Mapping[str, Any]) -> bytes:

@@ -99,11 +99,21 @@ def _collect(wheels: Path, device: Device) -> None:
     constraints = wheels.parent / "constraints.txt"
     constraints.write_text(pins((ROOT / "constraints.txt").read_text(), device))
     pip(
-        "download", "--dest", str(wheels), "--only-binary", ":all:",
-        "--python-version", device.python, "--implementation", "cp",
+        "download",
+        "--dest",
+        str(wheels),
+        "--only-binary",
+        ":all:",
+        "--python-version",
+        device.python,
+        "--implementation",
+        "cp",
         *(f"--platform={tag}" for tag in device.platforms),
-        "--constraint", str(constraints), str(ours), _PIP,
-    )  # fmt: skip
+        "--constraint",
+        str(constraints),
+        str(ours),
+        _PIP,
+    )
     constraints.unlink()
 
 
@@ -138,7 +148,7 @@ def pins(constraints: str, device: Device) -> str:
 
 
 def _add_model(folder: Path, model: Path) -> None:
-    from edge.model.classifier import load_model_file
+    from edge.model.load import load_model_file
 
     load_model_file(model)
     shutil.copy(model, folder / "model.tflite")

@@ -10,7 +10,7 @@ from functools import partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias, TypeVar, Union
 
-from edge.model.classifier import Classifier, usable_cores
+from edge.model.classifier import Classifier
 from edge.picture.decode import (
     Picture,
     check_image,
@@ -22,7 +22,7 @@ from edge.picture.decode import (
 
 from .errors import LesionEdgeError
 from .files import printable
-from .parallel import map_ordered, side_by_side
+from .parallel import default_threads, map_ordered, side_by_side, usable_cores
 from .results import Analysis, Timings
 from .segmentation import MIN_AREA, Region, enlarge, find_regions
 
@@ -90,10 +90,11 @@ class Analyzer:
             raise ValueError(f"threshold must be from 0 to 1, is {threshold}")
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be 1 or more, is {threads}")
-        self._classifier = Classifier(model, threads=threads, contract=contract)
+        self.threads = default_threads() if threads is None else threads
+        self._classifier = Classifier(model, num_threads=self.threads, contract=contract)
         self.threshold = self.contract.threshold if threshold is None else threshold
         self.fast = fast
-        self._beside = self._classifier.threads > 1 and usable_cores() > 1
+        self._beside = self.threads > 1 and usable_cores() > 1
 
     @property
     def contract(self) -> Contract:
@@ -159,7 +160,7 @@ class Analyzer:
 
         """
         left = iter(items)
-        first = list(islice(left, 2)) if self._classifier.threads > 1 else []
+        first = list(islice(left, 2)) if self.threads > 1 else []
         if len(first) < 2:
             for item in chain(first, left):
                 yield function(self, item)
@@ -168,7 +169,7 @@ class Analyzer:
         def make_worker() -> Callable[[Item], Answer]:
             return partial(function, self._sibling())
 
-        yield from map_ordered(chain(first, left), make_worker, workers=self._classifier.threads)
+        yield from map_ordered(chain(first, left), make_worker, workers=self.threads)
 
     def open(self, source: Source) -> Picture:
         """Return a decoded picture, as :meth:`analyze` would decode it; raises what that raises."""

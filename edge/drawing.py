@@ -60,8 +60,9 @@ def annotate(image_bgr: NDArray[np.uint8], analysis: Analysis) -> NDArray[np.uin
     for region in analysis.regions:
         corner = (round(region.x * across), round(region.y * down))
         opposite = (
-            round((region.x + region.width) * across), round((region.y + region.height) * down),
-        )  # fmt: skip
+            round((region.x + region.width) * across),
+            round((region.y + region.height) * down),
+        )
         cv2.rectangle(canvas, corner, opposite, _RED, thickness)
     return framed
 

@@ -5,6 +5,7 @@ OpenCV and the TFLite interpreters let go of the GIL, so that such threads reall
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, TypeVar
@@ -20,6 +21,26 @@ Here = TypeVar("Here")
 
 AHEAD = 4
 """How many items are taken ahead for each worker: what one slow item may hold up, and no more."""
+_MAX_DEFAULT_THREADS = 4
+
+
+def default_threads() -> int:
+    """Return how many cores are used unless told: one a core, four at most.
+
+    Measured on two cores, the segmentation beside it (``python -m benchmarks.one_picture``): two
+    threads are as fast as one where the model takes 0.2 ms, as the default one does, and make the
+    whole 5 % faster where it takes 1.1 ms.  Four cores are not measured; by the same reasoning a
+    fifth thread, the segmentation's, costs little, since it has ended before a slow model has.
+    """
+    return min(usable_cores(), _MAX_DEFAULT_THREADS)
+
+
+def usable_cores() -> int:
+    """Return how many processor cores this process may run on."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        return os.cpu_count() or 1
 
 
 def side_by_side(aside: Callable[[], Aside], here: Callable[[], Here]) -> tuple[Aside, Here]:

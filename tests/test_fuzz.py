@@ -121,8 +121,9 @@ def test_a_child_that_dies_hangs_or_eats_is_a_finding_and_the_rest_still_run(
     monkeypatch.setattr("tests.fuzz.supervise.SLOW_S", 0.1)
     tally = run_cases("pictures", SEED, 0, 6)
     assert [(found.number, found.outcome) for found in tally.findings] == [
-        (2, outcome), (4, outcome),
-    ]  # fmt: skip
+        (2, outcome),
+        (4, outcome),
+    ]
     assert all(detail in found.detail for found in tally.findings)
     assert tally.cases == 6
 

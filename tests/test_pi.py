@@ -20,17 +20,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _PICTURE = {
-    "decoded": "a", "decoded_fast": "b", "regions": [{"x": 1, "y": 2}],
+    "decoded": "a",
+    "decoded_fast": "b",
+    "regions": [{"x": 1, "y": 2}],
     "labels": {"float32": "benign", "int8": "benign"},
     "probabilities": {"float32": 0.25, "int8": 0.25},
     "resized": {"linear": {"max": 1, "share": 0.1}},
     "same_input": {
-        "hash": "c", "int8_values": [3, -4], "probabilities": {"float32": 0.25, "int8": 0.25},
+        "hash": "c",
+        "int8_values": [3, -4],
+        "probabilities": {"float32": 0.25, "int8": 0.25},
     },
-}  # fmt: skip
+}
 _ANSWERS: dict[str, Any] = {
-    "versions": {"ai-edge-litert": "2"}, "refused": {}, "pictures": {"one": _PICTURE},
-}  # fmt: skip
+    "versions": {"ai-edge-litert": "2"},
+    "refused": {},
+    "pictures": {"one": _PICTURE},
+}
 
 
 def test_equal_answers_keep_the_promise() -> None:
@@ -107,8 +113,11 @@ def _mirror(monkeypatch: pytest.MonkeyPatch, deb: bytes, sha256: str | None = No
     )
     release = f"\nSHA256:\n {hashlib.sha256(index).hexdigest()} 9 main/binary-arm64/Packages.xz\n"
     files = {
-        "InRelease": release.encode(), "Packages.xz": index, "a.deb": deb, "b.deb": deb,
-    }  # fmt: skip
+        "InRelease": release.encode(),
+        "Packages.xz": index,
+        "a.deb": deb,
+        "b.deb": deb,
+    }
 
     def open_url(url: str, **_: object) -> io.BytesIO:
         return io.BytesIO(files[url.rsplit("/", 1)[1]])

@@ -130,9 +130,14 @@ def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
         # No camera is there: the samples are played as one.
         words = line.replace("--interval 30", "--source photos --count 1").split()[1:]
         done = subprocess.run(
-            [sys.executable, "-m", "edge", *words], cwd=tmp_path, env=env, capture_output=True,
-            text=True, check=False, timeout=600,
-        )  # fmt: skip
+            [sys.executable, "-m", "edge", *words],
+            cwd=tmp_path,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
+        )
         assert done.returncode == 0, (line, done.stderr)
     assert (tmp_path / "report.html").exists()
     assert (tmp_path / "out/lesion-int8.tflite").exists()

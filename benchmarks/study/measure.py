@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from benchmarks import environment
 from benchmarks.common import ROOT, make_parser
 from edge.cli.terminal import say
-from edge.model.classifier import usable_cores
+from edge.parallel import usable_cores
 
 from . import networks, report, whole
 from .networks import COMPACT, DENSE

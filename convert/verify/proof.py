@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convert.errors import ExportError
-from edge.model.classifier import load_interpreter_class
+from edge.model.interpreter import load_interpreter_class
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -22,7 +22,7 @@ def text() -> str:
 
 
 def _runtime() -> str:
-    from edge.model.classifier import load_interpreter_class
+    from edge.model.interpreter import load_interpreter_class
 
     try:
         package = load_interpreter_class().__module__.split(".")[0].replace("_", "-")
@@ -41,8 +41,8 @@ def _library(name: str) -> str:
 
 
 def _model() -> str:
-    from edge.model.classifier import default_model_path, load_model_file
     from edge.model.contract import parse_contract
+    from edge.model.load import default_model_path, load_model_file
 
     path = default_model_path()
     try:

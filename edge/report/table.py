@@ -20,10 +20,25 @@ if TYPE_CHECKING:
     Add: TypeAlias = "Callable[[str, Analysis | LesionEdgeError], None]"
 
 _COLUMNS = (
-    "path", "label", "probability", "threshold", "width", "height", "regions", "largest_x",
-    "largest_y", "largest_width", "largest_height", "largest_area", "warnings", "error_type",
-    "error", "model", "sha256", "total_ms",
-)  # fmt: skip
+    "path",
+    "label",
+    "probability",
+    "threshold",
+    "width",
+    "height",
+    "regions",
+    "largest_x",
+    "largest_y",
+    "largest_width",
+    "largest_height",
+    "largest_area",
+    "warnings",
+    "error_type",
+    "error",
+    "model",
+    "sha256",
+    "total_ms",
+)
 # OWASP, "CSV Injection"; Excel takes the full-width forms for the plain ones.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 

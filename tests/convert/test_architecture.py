@@ -251,10 +251,14 @@ PASSED_OVER: dict[str, Callable[[], Parts]] = {
         behind_dense1=[L.AlphaDropout(0.1), L.Activation("linear")],
     ),
     "activations apart": lambda: Parts(
-        conv1={"activation": None}, behind1=[L.Activation("relu")],
-        conv2={"activation": None}, behind_pool2=[L.ReLU()],
-        dense1={"activation": L.ReLU()}, behind_dense1=[L.Activation(keras.activations.relu)],
-        dense2={"activation": None}, behind=[L.Activation("sigmoid")],
+        conv1={"activation": None},
+        behind1=[L.Activation("relu")],
+        conv2={"activation": None},
+        behind_pool2=[L.ReLU()],
+        dense1={"activation": L.ReLU()},
+        behind_dense1=[L.Activation(keras.activations.relu)],
+        dense2={"activation": None},
+        behind=[L.Activation("sigmoid")],
     ),
     "training only": lambda: Parts(
         conv1={"kernel_regularizer": "l2", "kernel_constraint": keras.constraints.MaxNorm(2)},
@@ -262,7 +266,7 @@ PASSED_OVER: dict[str, Callable[[], Parts]] = {
     ),
     "no change": lambda: Parts(front=[L.Rescaling(1.0)]),
     "double": lambda: Parts(dense1={"dtype": "float64"}),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("suffix", ["h5", "keras"])
@@ -374,10 +378,11 @@ def test_fault_58_arithmetic_in_front_is_refused_in_the_form_of_keras_2() -> Non
     config = keras_2(sequential=False)
     layers = config["config"]["layers"]
     divide = {
-        "class_name": "TFOpLambda", "name": "tf.math.truediv",
+        "class_name": "TFOpLambda",
+        "name": "tf.math.truediv",
         "config": {"name": "tf.math.truediv", "dtype": "float32", "function": "math.truediv"},
         "inbound_nodes": [["input_1", 0, 0, {"y": 255.0, "name": None}]],
-    }  # fmt: skip
+    }
     layers.insert(1, divide)
     layers[2]["inbound_nodes"] = [[["tf.math.truediv", 0, 0, {}]]]
     with pytest.raises(WeightsError, match=r"'tf.math.truediv' is called with \{'y': 255.0\}"):
@@ -612,34 +617,60 @@ def layer(config: Any, name: str) -> Any:
 
 RELEVANT: dict[str, dict[str, Any]] = {
     "conv1": {
-        "filters": 31, "kernel_size": [3, 4], "strides": [2, 1], "padding": "same",
-        "data_format": "channels_first", "dilation_rate": [2, 2], "groups": 3, "use_bias": False,
+        "filters": 31,
+        "kernel_size": [3, 4],
+        "strides": [2, 1],
+        "padding": "same",
+        "data_format": "channels_first",
+        "dilation_rate": [2, 2],
+        "groups": 3,
+        "use_bias": False,
         "activation": "gelu",
     },
     "pool1": {
-        "pool_size": [2, 3], "strides": [1, 1], "padding": "same", "data_format": "channels_first",
+        "pool_size": [2, 3],
+        "strides": [1, 1],
+        "padding": "same",
+        "data_format": "channels_first",
     },
     "conv2": {
-        "kernel_size": 5, "strides": 3, "activation": None, "groups": 2, "filters": True,
+        "kernel_size": 5,
+        "strides": 3,
+        "activation": None,
+        "groups": 2,
+        "filters": True,
         "dtype": {"class_name": "QuantizedDTypePolicy", "config": {"name": "int8_from_float32"}},
     },
     "pool2": {"pool_size": "two", "strides": [2, 2, 2], "padding": "SAME"},
     "flatten": {"data_format": "channels_first", "dtype": "float16"},
     "dense1": {
-        "units": 11, "use_bias": False, "activation": "relu6", "lora_rank": 4,
+        "units": 11,
+        "use_bias": False,
+        "activation": "relu6",
+        "lora_rank": 4,
         "quantization_config": {"class_name": "Int8QuantizationConfig"},
     },
     "dense2": {"units": 2, "activation": "hard_sigmoid", "dtype": "mixed_bfloat16"},
     "image": {
-        "batch_shape": [None, 256, 988, 3], "dtype": "float16",
+        "batch_shape": [None, 256, 988, 3],
+        "dtype": "float16",
     },
-}  # fmt: skip
+}
 IRRELEVANT: dict[str, Any] = {
-    "trainable": False, "name": "other", "kernel_initializer": "zeros", "bias_initializer": None,
-    "kernel_regularizer": {"class_name": "L2"}, "bias_regularizer": "l1", "dtype": "float64",
-    "activity_regularizer": "l2", "kernel_constraint": {"class_name": "NonNeg"},
-    "bias_constraint": "max_norm", "quantization_config": None, "lora_rank": None, "new": False,
-}  # fmt: skip
+    "trainable": False,
+    "name": "other",
+    "kernel_initializer": "zeros",
+    "bias_initializer": None,
+    "kernel_regularizer": {"class_name": "L2"},
+    "bias_regularizer": "l1",
+    "dtype": "float64",
+    "activity_regularizer": "l2",
+    "kernel_constraint": {"class_name": "NonNeg"},
+    "bias_constraint": "max_norm",
+    "quantization_config": None,
+    "lora_rank": None,
+    "new": False,
+}
 CASES = [(name, key) for name, changes in RELEVANT.items() for key in changes]
 
 
@@ -683,12 +714,19 @@ def keras_2(*, sequential: bool) -> Any:
     """The config of TensorFlow 2.4 to 2.12, written out by hand."""
     shape = {"batch_input_shape": [None, 500, 500, 3]}
     conv = {
-        "trainable": True, "dtype": "float32", "kernel_size": [4, 4], "strides": [1, 1],
-        "padding": "valid", "data_format": "channels_last", "dilation_rate": [1, 1], "groups": 1,
-        "activation": "relu", "use_bias": True,
+        "trainable": True,
+        "dtype": "float32",
+        "kernel_size": [4, 4],
+        "strides": [1, 1],
+        "padding": "valid",
+        "data_format": "channels_last",
+        "dilation_rate": [1, 1],
+        "groups": 1,
+        "activation": "relu",
+        "use_bias": True,
         "kernel_initializer": {"class_name": "GlorotUniform", "config": {"seed": None}},
         "kernel_regularizer": None,
-    }  # fmt: skip
+    }
     pool = {
         "pool_size": [2, 2],
         "padding": "valid",
@@ -722,9 +760,18 @@ def keras_2(*, sequential: bool) -> Any:
 
 
 def keras_1() -> Any:
-    conv = {"nb_row": 4, "nb_col": 4, "border_mode": "valid", "subsample": [1, 1], "bias": True,
-            "dim_ordering": "tf", "activation": "relu", "init": "glorot_uniform",
-            "W_regularizer": None, "b_constraint": None}  # fmt: skip
+    conv = {
+        "nb_row": 4,
+        "nb_col": 4,
+        "border_mode": "valid",
+        "subsample": [1, 1],
+        "bias": True,
+        "dim_ordering": "tf",
+        "activation": "relu",
+        "init": "glorot_uniform",
+        "W_regularizer": None,
+        "b_constraint": None,
+    }
     pool = {"pool_size": [2, 2], "strides": [2, 2], "border_mode": "valid", "dim_ordering": "tf"}
     shape = {"batch_input_shape": [None, 500, 500, 3], "input_dtype": "float32"}
     layers = [
@@ -756,9 +803,13 @@ def test_what_keras_1_and_2_write_is_read_the_same(
     assert check(make(), version) == ()
     layers = make()["config"]
     for index, key, value in (
-        (0, "dim_ordering", "th"), (0, "data_format", "channels_first"), (0, "border_mode", "same"),
-        (1, "subsample", [2, 2]), (-1, "activation", "linear"), (2, "activation", "tanh"),
-    ):  # fmt: skip
+        (0, "dim_ordering", "th"),
+        (0, "data_format", "channels_first"),
+        (0, "border_mode", "same"),
+        (1, "subsample", [2, 2]),
+        (-1, "activation", "linear"),
+        (2, "activation", "tanh"),
+    ):
         config = copy.deepcopy(make())
         layers = (
             config["config"] if isinstance(config["config"], list) else config["config"]["layers"]
@@ -793,30 +844,60 @@ def test_fault_58_a_call_that_turns_dropout_on_is_seen_in_the_form_of_keras_2() 
     ("activation", "fits"),
     [
         ({"module": "builtins", "class_name": "function", "config": "relu"}, True),
-        ({"module": "builtins", "class_name": "function", "config": "relu",
-          "registered_name": "function"}, True),
+        (
+            {
+                "module": "builtins",
+                "class_name": "function",
+                "config": "relu",
+                "registered_name": "function",
+            },
+            True,
+        ),
         ({"module": "builtins", "class_name": "function", "config": "tanh"}, False),
         ({"module": "mine", "class_name": "function", "config": "relu"}, False),
-        ({"module": "builtins", "class_name": "function", "config": "relu",
-          "registered_name": "Mine>relu"}, False),
+        (
+            {
+                "module": "builtins",
+                "class_name": "function",
+                "config": "relu",
+                "registered_name": "Mine>relu",
+            },
+            False,
+        ),
         ({"class_name": "relu", "config": {}}, True),
         ({"class_name": "ReLU", "config": {"max_value": 6.0}}, False),
         ({"class_name": "ReLU", "config": {"max_value": 0}}, False),
         ({"class_name": "ReLU", "config": {"threshold": 0.5}}, False),
         ({"class_name": "ReLU", "config": {"alpha": 0.3}}, False),
         ({"class_name": "ReLU", "config": {"name": "r", "trainable": True, "alpha": 0}}, True),
-        ({"module": "keras.layers", "class_name": "Activation", "config": {"activation": "relu"},
-          "registered_name": None}, True),
-        ({"module": "keras.layers", "class_name": "Activation", "config": {"activation": "elu"},
-          "registered_name": None}, False),
-        ({"module": None, "class_name": "ReLU", "config": {},
-          "registered_name": "ReLU"}, False),
+        (
+            {
+                "module": "keras.layers",
+                "class_name": "Activation",
+                "config": {"activation": "relu"},
+                "registered_name": None,
+            },
+            True,
+        ),
+        (
+            {
+                "module": "keras.layers",
+                "class_name": "Activation",
+                "config": {"activation": "elu"},
+                "registered_name": None,
+            },
+            False,
+        ),
+        ({"module": None, "class_name": "ReLU", "config": {}, "registered_name": "ReLU"}, False),
         ({"class_name": "PReLU", "config": {}}, False),
         ({"class_name": "Lambda", "config": {}}, False),
         ({"value": ["4wEAAAA", None, None]}, False),
-        ("Mine>relu", False), ("leaky_relu", False), (["relu"], False), (1, False),
+        ("Mine>relu", False),
+        ("leaky_relu", False),
+        (["relu"], False),
+        (1, False),
     ],
-)  # fmt: skip
+)
 def test_activations_in_every_form(activation: Any, *, fits: bool) -> None:
     config = json.loads(described())
     layer(config, "dense1")["config"]["activation"] = activation
@@ -867,12 +948,18 @@ def test_models_inside_models_without_end_are_refused() -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(max_size=5)
     | st.sampled_from(["Conv2D", "Sequential", "Functional", "relu", "InputLayer"]),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["class_name", "config", "layers"]), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["class_name", "config", "layers"]), inner, max_size=4)
+    ),
     max_leaves=9,
-)  # fmt: skip
+)
 
 
 @given(st.data())
@@ -997,10 +1084,11 @@ def test_contracts_are_put_one_behind_the_other() -> None:
     front = [
         FrontLayer("r", "Rescaling", {"scale": [2.0] * 3, "offset": [1.0, 2.0, 3.0]}),
         FrontLayer(
-            "n", "Normalization",
+            "n",
+            "Normalization",
             {"axis": -1, "mean": [1.0] * 3, "variance": [4.0, 9.0, 0.0], "invert": False},
         ),
-    ]  # fmt: skip
+    ]
     whole = PRESETS["notebook"].then(front)
     assert whole.channel_order == "BGR"
     assert whole.scale == pytest.approx((2 / 2, 2 / 3, 2 / 1e-7))

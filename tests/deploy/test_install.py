@@ -22,8 +22,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", folder, ROOT],
-        check=True, timeout=300,
-    )  # fmt: skip
+        check=True,
+        timeout=300,
+    )
     (path,) = folder.glob("lesion_edge-*.whl")
     return path
 
@@ -39,31 +40,45 @@ def test_the_wheel_holds_both_packages_and_the_default_model(wheel: Path) -> Non
             if line.startswith("Requires-Dist") and "extra ==" not in line
         ]
     assert {name.split("/")[0] for name in names} == {
-        "edge", "convert", wheel.name.rsplit("-", 3)[0] + ".dist-info",
-    }  # fmt: skip
+        "edge",
+        "convert",
+        wheel.name.rsplit("-", 3)[0] + ".dist-info",
+    }
     assert "edge/py.typed" in names
     assert sorted(line.split(">")[0] for line in requires) == [
-        "ai-edge-litert", "numpy", "opencv-python-headless",
-    ]  # fmt: skip
+        "ai-edge-litert",
+        "numpy",
+        "opencv-python-headless",
+    ]
 
 
 def test_an_installed_package_runs_from_the_root_folder(wheel: Path, tmp_path: Path) -> None:
     target = tmp_path / "site"
     subprocess.run(
         [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", target, wheel],
-        check=True, timeout=300,
-    )  # fmt: skip
+        check=True,
+        timeout=300,
+    )
     environment = {**os.environ, "PYTHONPATH": str(target), "PYTHONSAFEPATH": "1"}
     result = subprocess.run(
         [sys.executable, "-m", "edge.run", str(SAMPLES[0]), "--json"],
-        cwd="/", env=environment, capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+        cwd="/",
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout)["label"] in ("benign", "malignant")
     where = subprocess.run(
         [sys.executable, "-c", "import edge; print(edge.__file__)"],
-        cwd="/", env=environment, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        cwd="/",
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert where.stdout.startswith(str(target)), "the checkout was imported instead"
 
 
@@ -78,14 +93,20 @@ def test_an_installed_converter_has_its_pictures_and_says_which_weights_to_give(
     runs = [
         subprocess.run(
             [*command, "--out", out, *arguments],
-            cwd="/", env=environment, capture_output=True, text=True, check=False, timeout=300,
+            cwd="/",
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
         )
         for arguments in ([], ["--weights", str(ROOT / "models" / "model.h5")])
-    ]  # fmt: skip
+    ]
     assert runs[0].returncode == 2
     assert "no weights to convert: give --weights FILE" in runs[0].stderr
     assert runs[1].returncode == 0, runs[1].stderr
     report = json.loads((out / "report.json").read_text())
     assert (report["calibration_pictures"], report["held_out_pictures"]) == (
-        len(CALIBRATION), len(HELD_OUT),
-    )  # fmt: skip
+        len(CALIBRATION),
+        len(HELD_OUT),
+    )

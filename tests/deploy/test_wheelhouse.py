@@ -46,10 +46,14 @@ def test_the_pins_are_the_devices_not_this_pythons() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [(), ("--device", "pi-9"), ("--machine", "aarch64"),
-     ("--device", "pi-trixie", "--glibc", "2.36"),
-     ("--machine", "aarch64", "--python", "3.9", "--glibc", "2.36")],
-)  # fmt: skip
+    [
+        (),
+        ("--device", "pi-9"),
+        ("--machine", "aarch64"),
+        ("--device", "pi-trixie", "--glibc", "2.36"),
+        ("--machine", "aarch64", "--python", "3.9", "--glibc", "2.36"),
+    ],
+)
 def test_wrong_usage_is_told_apart_from_failure(arguments: tuple[str, ...]) -> None:
     result = run_module("deploy.wheelhouse", *arguments)
     assert result.returncode == 2
@@ -106,9 +110,11 @@ def test_it_installs_without_a_network_and_answers_with_its_model(
     assert "picture.jpg: malignant, P(malignant) 0.3" in result.stdout
     assert (tmp_path / "de vice" / "model.tflite").read_bytes() == MODELS["float32"].read_bytes()
     run = run_module(
-        "edge.run", ROOT / "pictures" / "samples",
-        python=tmp_path / "de vice" / "bin" / "python", cwd="/",
-    )  # fmt: skip
+        "edge.run",
+        ROOT / "pictures" / "samples",
+        python=tmp_path / "de vice" / "bin" / "python",
+        cwd="/",
+    )
     assert len(run.stdout.splitlines()) == 6, run.stderr
 
 
@@ -153,16 +159,35 @@ def test_fault_70_settings_of_pip_and_python_for_other_work_dont_reach_the_insta
     (tmp_path / "numpy").mkdir()
     (tmp_path / "numpy" / "__init__.py").write_text("raise ImportError('of another Python')")
     result = _install(
-        made, "device", cwd=tmp_path,
-        HOME="unset", PIP_USER="1", PIP_TARGET=str(elsewhere), PIP_PREFIX=str(elsewhere),
-        PIP_ROOT=str(elsewhere), PIP_REQUIRE_HASHES="1", PIP_NO_BINARY=":all:", PIP_NO_DEPS="1",
-        PIP_REQUIRE_VIRTUALENV="1", PIP_CONFIG_FILE=str(config), PIP_CONSTRAINT="/nowhere",
-        PIP_INDEX_URL="http://127.0.0.1:9/", PIP_DRY_RUN="1", PIP_REPORT=str(elsewhere),
-        PIP_LOG="/nowhere/log", PIP_SRC="line\nPIP_LINE=x", PYTHONPATH=str(tmp_path),
-        PYTHONHOME="/nowhere", PYTHONUSERBASE=str(elsewhere), PYTHONNOUSERSITE="",
-        PYTHONWARNINGS="error", __PYVENV_LAUNCHER__="/bin/false",
-        TMPDIR="nowhere", CDPATH="/:.", LC_ALL="C",
-    )  # fmt: skip
+        made,
+        "device",
+        cwd=tmp_path,
+        HOME="unset",
+        PIP_USER="1",
+        PIP_TARGET=str(elsewhere),
+        PIP_PREFIX=str(elsewhere),
+        PIP_ROOT=str(elsewhere),
+        PIP_REQUIRE_HASHES="1",
+        PIP_NO_BINARY=":all:",
+        PIP_NO_DEPS="1",
+        PIP_REQUIRE_VIRTUALENV="1",
+        PIP_CONFIG_FILE=str(config),
+        PIP_CONSTRAINT="/nowhere",
+        PIP_INDEX_URL="http://127.0.0.1:9/",
+        PIP_DRY_RUN="1",
+        PIP_REPORT=str(elsewhere),
+        PIP_LOG="/nowhere/log",
+        PIP_SRC="line\nPIP_LINE=x",
+        PYTHONPATH=str(tmp_path),
+        PYTHONHOME="/nowhere",
+        PYTHONUSERBASE=str(elsewhere),
+        PYTHONNOUSERSITE="",
+        PYTHONWARNINGS="error",
+        __PYVENV_LAUNCHER__="/bin/false",
+        TMPDIR="nowhere",
+        CDPATH="/:.",
+        LC_ALL="C",
+    )
     assert result.returncode == 0, result.stderr
     assert "picture.jpg: malignant, P(malignant) 0.3" in result.stdout
     assert f"installed; use it with: {tmp_path}/device/bin/python" in result.stdout

@@ -51,9 +51,16 @@ def test_json_lines_have_the_documented_form_and_the_notebooks_regions() -> None
     assert len(found) == len(SAMPLES)
     for line, path in zip(found, SAMPLES, strict=True):
         assert list(line) == [
-            "image", "size", "label", "probability", "threshold", "regions", "timings_ms",
-            "warnings", "model",
-        ]  # fmt: skip
+            "image",
+            "size",
+            "label",
+            "probability",
+            "threshold",
+            "regions",
+            "timings_ms",
+            "warnings",
+            "model",
+        ]
         image = imread(path)
         assert line["image"] == str(path.relative_to(ROOT))
         assert line["size"] == [image.shape[1], image.shape[0]]
@@ -196,9 +203,16 @@ def test_fault_16_a_model_that_cant_be_used_is_one_line_and_exit_1(tmp_path: Pat
 
 def test_the_options_reach_the_model() -> None:
     result = run_module(
-        "edge.run", SAMPLES[0], "--json", "--model", MODELS["float32"], "--threads", 1,  # type: ignore[arg-type]
-        "--threshold", "0",
-    )  # fmt: skip
+        "edge.run",
+        SAMPLES[0],
+        "--json",
+        "--model",
+        MODELS["float32"],
+        "--threads",
+        1,  # type: ignore[arg-type]
+        "--threshold",
+        "0",
+    )
     (line,) = lines(result.stdout)
     assert line["model"]["variant"] == "float32"
     assert line["threshold"] == 0
@@ -305,15 +319,29 @@ def test_standard_input_may_stand_among_files() -> None:
     for threads in ("1", "2", "3"):
         with SAMPLES[2].open("rb") as stream:
             result = run_module(
-                "edge.run", SAMPLES[0], SAMPLES[1], "-", "nowhere.jpg", SAMPLES[3], SAMPLES[4],
-                "--json", "--threads", threads, stdin=stream,
-            )  # fmt: skip
+                "edge.run",
+                SAMPLES[0],
+                SAMPLES[1],
+                "-",
+                "nowhere.jpg",
+                SAMPLES[3],
+                SAMPLES[4],
+                "--json",
+                "--threads",
+                threads,
+                stdin=stream,
+            )
         assert result.returncode == 1
         assert result.stderr == ""
         found = lines(result.stdout)
         assert [line["image"] for line in found] == [
-            str(SAMPLES[0]), str(SAMPLES[1]), "-", "nowhere.jpg", str(SAMPLES[3]), str(SAMPLES[4]),
-        ]  # fmt: skip
+            str(SAMPLES[0]),
+            str(SAMPLES[1]),
+            "-",
+            "nowhere.jpg",
+            str(SAMPLES[3]),
+            str(SAMPLES[4]),
+        ]
         for line in found:
             line.pop("timings_ms", None)
         expected = expected or found
@@ -333,9 +361,13 @@ def test_fault_48_an_interrupt_ends_it_with_130_and_no_traceback(tmp_path: Path)
         arguments = [SAMPLES[0], *sources, "--json"]
         command = [sys.executable, "-m", "edge.run", *map(str, arguments)]
         with subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True,
-        ) as process:  # fmt: skip
+            command,
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
             assert process.stdout
             assert process.stderr
             process.stdout.readline()
@@ -413,11 +445,14 @@ def test_fault_70_a_closed_standard_input_is_the_pictures_error() -> None:
 @pytest.mark.parametrize(
     "surroundings",
     [
-        {"LC_ALL": "C"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
-        {"PYTHONIOENCODING": "ascii:strict"}, {"PYTHONWARNINGS": "error"},
-        {"TMPDIR": "nowhere", "HOME": "/nowhere"}, {"PYTHONDONTWRITEBYTECODE": "1", "PATH": ""},
+        {"LC_ALL": "C"},
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        {"PYTHONIOENCODING": "ascii:strict"},
+        {"PYTHONWARNINGS": "error"},
+        {"TMPDIR": "nowhere", "HOME": "/nowhere"},
+        {"PYTHONDONTWRITEBYTECODE": "1", "PATH": ""},
     ],
-)  # fmt: skip
+)
 def test_fault_70_the_surroundings_change_no_answer(
     tmp_path: Path, surroundings: dict[str, str]
 ) -> None:

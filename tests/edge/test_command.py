@@ -116,9 +116,19 @@ def test_report_and_table_of_a_run_outside_the_checkout(tmp_path: Path) -> None:
     (tmp_path / "bad.jpg").write_bytes(b"nothing")
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     result = run_module(
-        "edge", "run", ROOT / "pictures/samples", "bad.jpg", "--report", "out/look.html",
-        "--csv", "out/table.csv", "--out", "out", cwd=tmp_path, env=env,
-    )  # fmt: skip
+        "edge",
+        "run",
+        ROOT / "pictures/samples",
+        "bad.jpg",
+        "--report",
+        "out/look.html",
+        "--csv",
+        "out/table.csv",
+        "--out",
+        "out",
+        cwd=tmp_path,
+        env=env,
+    )
     assert result.returncode == 1  # bad.jpg
     page = (tmp_path / "out/look.html").read_text()
     assert page.count("<article") == 7

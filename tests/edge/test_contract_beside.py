@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edge import Analyzer, ModelError, RuntimeMissingError
-from edge.model import classifier as edge_runtime
+from edge.model import interpreter as edge_runtime
 from edge.model.file import unpack
 from tests.conftest import run_module
 from tests.support.pictures import MODELS, SAMPLES

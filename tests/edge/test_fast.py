@@ -66,9 +66,12 @@ def test_a_large_jpeg_has_nearly_the_same_regions_in_its_own_pixels(large: Path)
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.integers(8, 300), st.integers(8, 300), st.integers(1, 8), st.integers(0, 2**32 - 1),
+    st.integers(8, 300),
+    st.integers(8, 300),
+    st.integers(1, 8),
+    st.integers(0, 2**32 - 1),
     st.integers(1, 5000),
-)  # fmt: skip
+)
 def test_size_and_regions_are_those_of_the_whole_upright_picture(
     width: int, height: int, orientation: int, seed: int, pixels_left: int
 ) -> None:

@@ -103,8 +103,11 @@ def test_fault_41_a_full_disk_leaves_the_old_file_and_no_half_one(tmp_path: Path
     for each, end in (("5000", "1"), ("400", "1"), ("333", "5000")):
         result = subprocess.run(
             [sys.executable, "-c", code, path, each, end],
-            cwd=ROOT, capture_output=True, text=True, check=True,
-        )  # fmt: skip
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         assert result.stdout == f"{path}: can't be written: File too large\n"
         assert names(tmp_path) == ["out.html"]
         assert path.read_text() == "old"

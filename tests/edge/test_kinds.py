@@ -224,10 +224,14 @@ def test_fault_62_what_is_said_to_unpack_a_file_does(tmp_path: Path) -> None:
     text = base64.encodebytes(data)
     for number, packed in enumerate(
         [
-            gzip.compress(data), bz2.compress(data), lzma.compress(data), text,
-            b"data:image/jpeg;base64," + text.replace(b"\n", b""), text.replace(b"\n", b"\r\n"),
+            gzip.compress(data),
+            bz2.compress(data),
+            lzma.compress(data),
+            text,
+            b"data:image/jpeg;base64," + text.replace(b"\n", b""),
+            text.replace(b"\n", b"\r\n"),
         ]
-    ):  # fmt: skip
+    ):
         (tmp_path / "FILE").write_bytes(packed)
         found = identify(packed)
         assert found is not None

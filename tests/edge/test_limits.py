@@ -32,8 +32,12 @@ if TYPE_CHECKING:
 def run_python(code: str, *arguments: str) -> str:
     result = subprocess.run(
         [sys.executable, "-c", code, *arguments],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
     assert result.returncode == 0, result.stderr
     return result.stdout
 
@@ -77,8 +81,12 @@ def test_the_limit_is_set_before_a_command_loads_opencv(tmp_path: Path) -> None:
     )
     result = subprocess.run(
         [sys.executable, "-m", "edge.run", str(SAMPLES[0])],
-        cwd=ROOT, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        env={"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert str(MAX_PIXELS) in result.stderr.split()
     assert "None" not in result.stderr.split()
 
@@ -109,8 +117,9 @@ def test_a_picture_too_large_for_the_free_memory_is_an_error_that_says_so(suffix
     """36 megapixels: 108 MB decoded, gray, blurred and masked another 108."""
     lacks = "too large for the memory that is free"
     assert run_python(TIGHT, suffix, str(20 << 20)).splitlines() == [
-        f"big: {lacks}", f"picture: {lacks}",
-    ]  # fmt: skip
+        f"big: {lacks}",
+        f"picture: {lacks}",
+    ]
     assert run_python(TIGHT, suffix, str(900 << 20)).splitlines() == ["Picture", "Analysis"]
 
 
@@ -208,9 +217,13 @@ def test_the_emptiest_whole_jpeg_is_long_enough_for_its_pixels(
     """The bound is the standard's, with a margin of four."""
     shape = (4000, 4000) if gray else (4000, 4000, 3)
     how = [
-        cv2.IMWRITE_JPEG_PROGRESSIVE, progressive, cv2.IMWRITE_JPEG_QUALITY, 1,
-        cv2.IMWRITE_JPEG_OPTIMIZE, 1,
-    ]  # fmt: skip
+        cv2.IMWRITE_JPEG_PROGRESSIVE,
+        progressive,
+        cv2.IMWRITE_JPEG_QUALITY,
+        1,
+        cv2.IMWRITE_JPEG_OPTIMIZE,
+        1,
+    ]
     data = cv2.imencode(".jpg", np.full(shape, 128, np.uint8), how)[1].tobytes()
     assert len(data) * 2048 > 4 * 4000 * 4000
     assert decode(data).size_wh == (4000, 4000)

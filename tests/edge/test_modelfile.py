@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from edge import Analyzer, ModelError, PredictionError
 from edge.files import open_regular
-from edge.model import classifier as edge_runtime
+from edge.model import interpreter as edge_runtime
 from edge.model.classifier import Classifier
 from edge.model.contract import parse_contract
 from edge.model.file import pack, unpack
@@ -73,9 +73,14 @@ def test_the_contract_says_all_that_a_device_needs(parts: tuple[bytes, dict[str,
     assert document["schema"] == 1
     assert document["flatbuffer"]["sha256"] == hashlib.sha256(flatbuffer).hexdigest()
     assert document["input"] == {
-        "width": 500, "height": 500, "channel_order": "BGR", "interpolation": "linear",
-        "dtype": "int8", "scale": 1.0, "zero_point": -128,
-    }  # fmt: skip
+        "width": 500,
+        "height": 500,
+        "channel_order": "BGR",
+        "interpolation": "linear",
+        "dtype": "int8",
+        "scale": 1.0,
+        "zero_point": -128,
+    }
     assert document["labels"] == ["benign", "malignant"]
     assert 0 < document["threshold"] < 1
     assert len(document["weights"]["sha256"]) == 64
@@ -405,7 +410,7 @@ def test_fault_23_what_is_hashed_is_what_is_loaded(
         reads.append(name)
         return open_regular(name)
 
-    monkeypatch.setattr(edge_runtime, "open_regular", counted)
+    monkeypatch.setattr("edge.model.load.open_regular", counted)
     classifier = Classifier(path)
     path.write_bytes(b"swapped")
     assert 0 <= classifier.predict(np.zeros((9, 9, 3), np.uint8)) <= 1

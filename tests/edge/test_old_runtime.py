@@ -37,9 +37,15 @@ def test_the_environment_is_the_old_one() -> None:
 @pytest.mark.parametrize("variant", MODELS)
 def test_labels_regions_and_probabilities_are_the_same(variant: str) -> None:
     result = run_module(
-        "edge.run", "pictures/samples", "--json", "--threads", "1",
-        "--model", MODELS[variant], python=PYTHON,
-    )  # fmt: skip
+        "edge.run",
+        "pictures/samples",
+        "--json",
+        "--threads",
+        "1",
+        "--model",
+        MODELS[variant],
+        python=PYTHON,
+    )
     assert result.returncode == 0, result.stderr
     found: list[dict[str, Any]] = [json.loads(line) for line in result.stdout.splitlines()]
     assert len(found) == len(SAMPLES)

@@ -178,9 +178,14 @@ def test_many_pictures_give_what_each_alone_gives(
     """Whatever they are given as, with the bad ones among them reported in their place."""
     picture = read_picture(SAMPLES[1])
     sources: list[Any] = [
-        SAMPLES[0], "nowhere.jpg", str(SAMPLES[1]), picture, picture.image_bgr,
-        np.zeros((2, 2), np.uint8), *SAMPLES,
-    ]  # fmt: skip
+        SAMPLES[0],
+        "nowhere.jpg",
+        str(SAMPLES[1]),
+        picture,
+        picture.image_bgr,
+        np.zeros((2, 2), np.uint8),
+        *SAMPLES,
+    ]
 
     def alone(source: Any) -> Analysis | LesionEdgeError:
         try:

@@ -288,8 +288,11 @@ def test_fault_11_every_exif_orientation_gives_the_same_boxes_and_score(
     stored = UPRIGHT[{6: 8, 8: 6}.get(orientation, orientation)](upright)
     encoded = jpeg(
         np.ascontiguousarray(stored),
-        cv2.IMWRITE_JPEG_QUALITY, 100, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111,
-    )  # fmt: skip
+        cv2.IMWRITE_JPEG_QUALITY,
+        100,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+        0x111111,
+    )
     picture = decode(encoded[:2] + exif(orientation) + encoded[2:], "turned.jpg")
     assert (picture.image_bgr == upright).all()
     expected, found = int8_analyzer.analyze(upright), int8_analyzer.analyze(picture)

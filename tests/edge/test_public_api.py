@@ -60,9 +60,7 @@ def test_every_error_is_of_one_tree_and_also_a_builtin() -> None:
     for error in tree:
         assert issubclass(error, errors.LesionEdgeError)
         if error is not errors.LesionEdgeError:
-            assert issubclass(
-                error, ValueError | ImportError | ArithmeticError | OSError
-            ), error  # fmt: skip
+            assert issubclass(error, ValueError | ImportError | ArithmeticError | OSError), error
 
 
 def test_the_lowest_modules_import_nothing_of_ours() -> None:

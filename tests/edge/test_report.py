@@ -104,19 +104,33 @@ def test_the_page_says_what_was_found_and_how(contract: Contract, tmp_path: Path
     )
     first, failed, with_warning, last = page.find("article")
     assert first[1].split("\n") == [
-        "", "", "a/b.jpg", "malignant", "P(malignant) 0.43", "", "1 region", "",
-    ]  # fmt: skip
+        "",
+        "",
+        "a/b.jpg",
+        "malignant",
+        "P(malignant) 0.43",
+        "",
+        "1 region",
+        "",
+    ]
     assert " ".join(failed[1].split()) == "not analysed cut.jpg failed damaged or cut short"
     assert with_warning[1].split("\n")[-3:-1] == ["no region", f"Warning: {warned.warnings[0]}"]
     assert [card[0]["data-groups"] for card in (first, failed, with_warning, last)] == [
-        "yes", "failed", "no warned", "no",
-    ]  # fmt: skip
+        "yes",
+        "failed",
+        "no warned",
+        "no",
+    ]
     assert page.find("section", id="result")[0][1].split("\n")[1] == (
         "4 pictures 1 malignant 2 benign 1 failed 1 with a warning"
     )
     assert [text for _, text in page.find("button")][:5] == [
-        "All 4", "malignant 1", "benign 2", "failed 1", "with a warning 1",
-    ]  # fmt: skip
+        "All 4",
+        "malignant 1",
+        "benign 2",
+        "failed 1",
+        "with a warning 1",
+    ]
     about = dict(
         zip(
             (name for _, name in page.find("dt")),

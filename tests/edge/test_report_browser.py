@@ -27,7 +27,7 @@ HOSTILE = (
     "</script><script>alert(2)</script>.jpg",
     '" onmouseover="alert(3)" x=".jpg',
     "</article></section></main><style>*{display:none}</style>.jpg",
-)  # fmt: skip
+)
 PICTURES = [*SAMPLES, *HELD_OUT]
 COUNT = len(PICTURES) + len(HOSTILE) + 1
 
@@ -137,8 +137,9 @@ def test_a_click_sorts_and_its_button_says_so(
         assert pressed == [key]
     opened.click("#orders [data-key=name]")
     assert [name for name in shown(opened) if name not in HOSTILE] == [
-        *sorted(map(str, PICTURES)), "cut.jpg",
-    ]  # fmt: skip
+        *sorted(map(str, PICTURES)),
+        "cut.jpg",
+    ]
     opened.click("#orders [data-key=given]")
     assert shown(opened) == given
 

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from edge import Analyzer, PredictionError, RuntimeMissingError, read_picture
-from edge.model import classifier as edge_runtime
-from edge.model.classifier import Classifier, load_interpreter_class
+from edge.model import interpreter as edge_runtime
+from edge.model.classifier import Classifier
 from edge.model.contract import InputSpec
+from edge.model.interpreter import load_interpreter_class
 from edge.model.preprocess import resize_into
 from tests.support.pictures import MODELS, ROOT, SAMPLES
 
@@ -44,8 +45,12 @@ sys.addaudithook(audit)
 def run_guarded(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", GUARD + code],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
 
 
 def test_every_module_of_the_edge_loads_without_the_heavy_packages_and_the_network() -> None:
@@ -122,7 +127,7 @@ def test_fault_24_an_output_that_is_no_probability_is_an_error_and_never_a_label
     value: float,
 ) -> None:
     """FAULTS 24."""
-    classifier = Classifier(MODELS["int8"], threads=1)
+    classifier = Classifier(MODELS["int8"], num_threads=1)
     real = classifier._interpreter
     stand_in = types.SimpleNamespace(
         tensor=real.tensor, invoke=real.invoke, get_tensor=lambda _: np.array([[value]], np.float32)
@@ -172,7 +177,9 @@ def test_fault_26_answers_from_several_threads_are_those_of_one(
 
 def test_the_number_of_threads_doesnt_change_the_answer() -> None:
     image = read_picture(SAMPLES[0]).image_bgr
-    answers = {Classifier(MODELS["int8"], threads=threads).predict(image) for threads in (1, 2, 3)}
+    answers = {
+        Classifier(MODELS["int8"], num_threads=threads).predict(image) for threads in (1, 2, 3)
+    }
     assert len(answers) == 1
 
 

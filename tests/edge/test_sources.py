@@ -60,11 +60,21 @@ def test_fault_64_every_ending_of_jpeg_and_png_in_any_case_is_taken_in_order(
 @pytest.mark.parametrize(
     "name",
     [
-        "._a.jpg", ".DS_Store", ".Trash-1000/files/a.jpg", ".thumbnails/a.jpg", "@eaDir/a.jpg",
-        "$RECYCLE.BIN/a.jpg", "System Volume Information/a.jpg", "__MACOSX/a.jpg", "Thumbs.db",
-        "lost+found/a.jpg", "#recycle/a.jpg", ".snapshot/a.jpg", "sub/deep/@EADIR/x/a.jpg",
+        "._a.jpg",
+        ".DS_Store",
+        ".Trash-1000/files/a.jpg",
+        ".thumbnails/a.jpg",
+        "@eaDir/a.jpg",
+        "$RECYCLE.BIN/a.jpg",
+        "System Volume Information/a.jpg",
+        "__MACOSX/a.jpg",
+        "Thumbs.db",
+        "lost+found/a.jpg",
+        "#recycle/a.jpg",
+        ".snapshot/a.jpg",
+        "sub/deep/@EADIR/x/a.jpg",
     ],
-)  # fmt: skip
+)
 def test_fault_64_hidden_and_system_names_are_left_out_and_counted(
     tmp_path: Path, name: str
 ) -> None:
@@ -88,9 +98,13 @@ def test_fault_64_links_that_go_round_end_and_each_folder_is_entered_once(tmp_pa
     _make(inside, "z/a.jpg", "z/y/b.jpg")
     _make(outside, "c.jpg", "deep/d.jpg")
     for link, target in {
-        "first": "z", "z/up": "..", "z/y/round": "../..", "away": "../outside",
-        "away2": "../outside", "deep": "../outside/deep",
-    }.items():  # fmt: skip
+        "first": "z",
+        "z/up": "..",
+        "z/y/round": "../..",
+        "away": "../outside",
+        "away2": "../outside",
+        "deep": "../outside/deep",
+    }.items():
         (inside / link).symlink_to(target)
     (outside / "back").symlink_to(inside)
     expected = ["away/c.jpg", "away/deep/d.jpg", "z/a.jpg", "z/y/b.jpg"]
@@ -283,8 +297,10 @@ def test_fault_64_a_pattern_takes_whatever_fits_it_and_an_error_names_it(tmp_pat
     _make(tmp_path, "a.jpg", "b.heic", "sub/c.heic", "sub/deep/d.heic", "[x]*.jpg")
     assert _names(tmp_path, _expand(f"{tmp_path}/*.heic")[0]) == ["b.heic"]
     assert _names(tmp_path, _expand(f"{tmp_path}/**/*.heic")[0]) == [
-        "b.heic", "sub/c.heic", "sub/deep/d.heic",
-    ]  # fmt: skip
+        "b.heic",
+        "sub/c.heic",
+        "sub/deep/d.heic",
+    ]
     assert _names(tmp_path, _expand(f"{tmp_path}/s*/**")[0]) == ["sub/c.heic", "sub/deep/d.heic"]
     assert _names(tmp_path, _expand(f"{tmp_path}/[x]*.jpg")[0]) == ["[x]*.jpg"]
     (error,) = expand([f"{tmp_path}/**/*: none"])
@@ -305,8 +321,9 @@ def test_fault_64_a_pattern_without_a_folder_begins_here(
 
 _NAME = st.text(
     st.characters(codec="utf-8", exclude_characters="/\0", exclude_categories=["Cs"]),
-    min_size=1, max_size=20,
-).filter(lambda name: not name.startswith("."))  # fmt: skip
+    min_size=1,
+    max_size=20,
+).filter(lambda name: not name.startswith("."))
 
 
 @given(st.sets(_NAME, max_size=6), st.sets(_NAME, max_size=3))
@@ -362,8 +379,10 @@ def test_fault_64_a_users_own_picture_is_taken_whatever_its_name(tmp_path: Path)
     os.mkfifo(tmp_path / "pipe_annotated.jpg")
     paths, _, told = _expand(tmp_path)
     assert _names(tmp_path, paths) == [
-        "mine_annotated.jpg", "pipe_annotated.jpg", "snapshot-mine.jpg",
-    ]  # fmt: skip
+        "mine_annotated.jpg",
+        "pipe_annotated.jpg",
+        "snapshot-mine.jpg",
+    ]
     assert told == "left out: 3 annotated by us"
 
 

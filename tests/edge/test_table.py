@@ -50,12 +50,25 @@ def write(
 def test_a_row_holds_all_digits_of_what_is_known(contract: Contract, tmp_path: Path) -> None:
     (row,) = write(tmp_path / "t.csv", contract, ("a/b.jpg", ANALYSIS))
     assert row == {
-        "path": "a/b.jpg", "label": "malignant", "probability": "0.3121142089366913",
-        "threshold": "0.31", "width": "1022", "height": "767", "regions": "2", "largest_x": "228",
-        "largest_y": "141", "largest_width": "542", "largest_height": "482",
-        "largest_area": "173915.5", "warnings": "", "error_type": "", "error": "",
-        "model": "lesion int8", "sha256": contract.sha256, "total_ms": "12.346",
-    }  # fmt: skip
+        "path": "a/b.jpg",
+        "label": "malignant",
+        "probability": "0.3121142089366913",
+        "threshold": "0.31",
+        "width": "1022",
+        "height": "767",
+        "regions": "2",
+        "largest_x": "228",
+        "largest_y": "141",
+        "largest_width": "542",
+        "largest_height": "482",
+        "largest_area": "173915.5",
+        "warnings": "",
+        "error_type": "",
+        "error": "",
+        "model": "lesion int8",
+        "sha256": contract.sha256,
+        "total_ms": "12.346",
+    }
 
 
 def test_pictures_without_regions_with_warnings_and_failed_have_rows(
@@ -67,12 +80,14 @@ def test_pictures_without_regions_with_warnings_and_failed_have_rows(
         ("none.png", replace(ANALYSIS, regions=())),
         ("warned.png", replace(ANALYSIS, warnings=('one, "two"', "three"))),
         ("a: b.png", PictureError("a: b.png: damaged or cut short")),
-    )  # fmt: skip
+    )
     assert (none["regions"], none["largest_x"], none["largest_area"]) == ("0", "", "")
     assert warned["warnings"] == 'one, "two"; three'
     assert (failed["path"], failed["error_type"], failed["error"]) == (
-        "a: b.png", "PictureError", "damaged or cut short",
-    )  # fmt: skip
+        "a: b.png",
+        "PictureError",
+        "damaged or cut short",
+    )
     assert (failed["label"], failed["probability"], failed["total_ms"]) == ("", "", "")
     assert failed["sha256"] == contract.sha256
 
@@ -122,5 +137,7 @@ def test_a_run_that_ended_early_keeps_its_rows_and_says_so(
         first, last = csv.DictReader(file)
     assert first["path"] == "a.jpg"
     assert (last["path"], last["error_type"], last["error"]) == (
-        "", "Interrupted", "the run ended early; pictures done: 1",
-    )  # fmt: skip
+        "",
+        "Interrupted",
+        "the run ended early; pictures done: 1",
+    )

@@ -94,12 +94,16 @@ def _keep(options: argparse.Namespace, finding: Finding) -> None:
 def _report(options: argparse.Namespace, tallies: dict[str, Tally]) -> None:
     if options.json:
         rows = [
-            {"target": tally.target, "cases": tally.cases, **tally.outcomes,
-             "slowest_s": round(tally.slowest_s, 3),
-             "slowest_processor_s": round(tally.slowest_processor_s, 3),
-             "findings": len(tally.findings)}
+            {
+                "target": tally.target,
+                "cases": tally.cases,
+                **tally.outcomes,
+                "slowest_s": round(tally.slowest_s, 3),
+                "slowest_processor_s": round(tally.slowest_processor_s, 3),
+                "findings": len(tally.findings),
+            }
             for tally in tallies.values()
-        ]  # fmt: skip
+        ]
         print(json.dumps({"seed": options.seed, "targets": rows}))
         return
     print("target      cases accepted  refused findings slowest s processor s")
@@ -139,9 +143,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--seed", type=int, metavar="N", help="other cases for another seed (default: the time)")
     add("--jobs", type=count, default=1, metavar="N", help="child processes at once (default: 1)")
     add(
-        "--save", type=Path, default=Path("out/fuzz"), metavar="DIR",
+        "--save",
+        type=Path,
+        default=Path("out/fuzz"),
+        metavar="DIR",
         help="where findings are written (default: out/fuzz)",
-    )  # fmt: skip
+    )
     add("--file", type=Path, metavar="FILE", help="run this one case of one TARGET, unlimited")
     add("--json", action="store_true", help="print the figures as JSON")
     options = parser.parse_args(arguments)

@@ -85,8 +85,19 @@ def _splice(draw: random.Random, result: bytearray, others: Sequence[bytes]) -> 
 
 
 _CHANGES: tuple[Callable[[random.Random, bytearray, Sequence[bytes]], None], ...] = (
-    _flip, _flip, _set, _set, _number, _number, _cut, _delete, _repeat, _zero, _insert, _splice,
-)  # fmt: skip
+    _flip,
+    _flip,
+    _set,
+    _set,
+    _number,
+    _number,
+    _cut,
+    _delete,
+    _repeat,
+    _zero,
+    _insert,
+    _splice,
+)
 
 
 def mutate_picture(draw: random.Random, data: bytes, others: Sequence[bytes]) -> bytes:
@@ -147,10 +158,35 @@ def _jpeg_sized(draw: random.Random, data: bytes) -> bytes:
 
 
 _VALUES: tuple[Any, ...] = (
-    None, True, False, 0, 1, -1, 0.5, 1.0, 2**31, 10**40, 10**400, -(10**400),
-    float("nan"), float("inf"), "", "int8", "uint8", "BGR", "a\nb", "\x1b[2J", "\ud800", "x" * 5000,
-    [], {}, ["a", "b"], ["a", "a"], [[[[[]]]]], {"a": {"a": {}}},
-)  # fmt: skip
+    None,
+    True,
+    False,
+    0,
+    1,
+    -1,
+    0.5,
+    1.0,
+    2**31,
+    10**40,
+    10**400,
+    -(10**400),
+    float("nan"),
+    float("inf"),
+    "",
+    "int8",
+    "uint8",
+    "BGR",
+    "a\nb",
+    "\x1b[2J",
+    "\ud800",
+    "x" * 5000,
+    [],
+    {},
+    ["a", "b"],
+    ["a", "a"],
+    [[[[[]]]]],
+    {"a": {"a": {}}},
+)
 
 
 def mutate_json(draw: random.Random, data: bytes, others: Sequence[bytes]) -> bytes:

@@ -77,8 +77,11 @@ def _run_worker(tally: Tally, seed: int, first: int, end: int, memory: int) -> i
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
     with subprocess.Popen(
         [sys.executable, "-m", "tests.fuzz.worker", *arguments],
-        cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-    ) as process:  # fmt: skip
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
         at, outcome = first, ""
         try:
             for line in _lines(process):

@@ -112,7 +112,7 @@ def _prepare_models(folder: Path) -> Check:
 
     def check(data: bytes) -> None:
         path.write_bytes(data)
-        Classifier(path, threads=1)
+        Classifier(path, num_threads=1)
         assert data in originals, "a model file was accepted whose bytes were changed"
 
     return check

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from convert.verify.proof import body_only
 from edge.errors import LesionEdgeError
-from edge.model.classifier import load_model_file, usable_cores
+from edge.model.load import load_model_file
+from edge.parallel import usable_cores
 from tests.support.pictures import MODELS, ROOT, SAMPLES
 
 from .compare import compare, table
@@ -67,9 +68,13 @@ def _check(machine: Machine, site: Path | None, here: Any, cpu: str) -> tuple[st
     labels, problems = _run_command(machine, cpu)
     texts = [f"{machine.name} on {cpu} ({PROCESSORS[cpu]})", f"  edge.run: {labels}"]
     answers = machine.run(
-        machine.installed_python, "-m", "tests.pi.answers", *_inputs(machine.folder.parent),
-        cpu=cpu, PYTHONPATH=str(ROOT),
-    )  # fmt: skip
+        machine.installed_python,
+        "-m",
+        "tests.pi.answers",
+        *_inputs(machine.folder.parent),
+        cpu=cpu,
+        PYTHONPATH=str(ROOT),
+    )
     if answers.returncode:
         problems.append(f"tests.pi.answers: {answers.stderr.strip()[-2000:]}")
     else:
@@ -89,10 +94,19 @@ def _check(machine: Machine, site: Path | None, here: Any, cpu: str) -> tuple[st
 
 def _run_tests(machine: Machine, site: Path, cpu: str) -> tuple[str, list[str]]:
     result = machine.run(
-        machine.installed_python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "addopts=",
-        f"--rootdir={ROOT}", *(ROOT / "tests/edge" / f"{name}.py" for name in TESTS),
-        cpu=cpu, PYTHONPATH=f"{ROOT}:{site}",
-    )  # fmt: skip
+        machine.installed_python,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-o",
+        "addopts=",
+        f"--rootdir={ROOT}",
+        *(ROOT / "tests/edge" / f"{name}.py" for name in TESTS),
+        cpu=cpu,
+        PYTHONPATH=f"{ROOT}:{site}",
+    )
     summary = (result.stdout.strip().splitlines() or [result.stderr.strip()[-500:]])[-1]
     if not result.returncode:
         return summary, []
@@ -127,13 +141,19 @@ def _answers_here(cache: Path) -> Any:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m tests.pi", description=__doc__, epilog=_EPILOG,
+        prog="python -m tests.pi",
+        description=__doc__,
+        epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--systems", nargs="+", choices=SYSTEMS, default=DEFAULT, metavar="NAME",
+        "--systems",
+        nargs="+",
+        choices=SYSTEMS,
+        default=DEFAULT,
+        metavar="NAME",
         help=f"of {', '.join(SYSTEMS)} (default: {' '.join(DEFAULT)})",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--cache", type=Path, default=ROOT / ".pi", metavar="DIR", help="keeps the systems"
     )

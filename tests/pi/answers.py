@@ -22,7 +22,8 @@ import cv2
 import numpy as np
 
 from edge import Analyzer, InputSpec, ModelError, read_picture
-from edge.model.classifier import Classifier, load_interpreter_class
+from edge.model.classifier import Classifier
+from edge.model.interpreter import load_interpreter_class
 from edge.model.preprocess import resize_into
 from tests.support.pictures import HELD_OUT, MODELS, SAMPLES
 
@@ -70,7 +71,7 @@ def _load() -> tuple[dict[str, tuple[Analyzer, Classifier]], dict[str, str]]:
     refused: dict[str, str] = {}
     for variant, model in MODELS.items():
         try:
-            models[variant] = Analyzer(model, threads=1), Classifier(model, threads=1)
+            models[variant] = Analyzer(model, threads=1), Classifier(model, num_threads=1)
         except ModelError as error:
             refused[variant] = str(error)
     return models, refused

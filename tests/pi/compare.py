@@ -82,10 +82,13 @@ def _lines(
         for p, q in inputs
     ]
     yield Line(
-        "int8 values, same input", count, sum(any(each) for each in values),
-        max(max(each) for each in values), 0 if same_runtime else 1,
+        "int8 values, same input",
+        count,
+        sum(any(each) for each in values),
+        max(max(each) for each in values),
+        0 if same_runtime else 1,
         f"{sum(map(len, values))} values",
-    )  # fmt: skip
+    )
     for variant in variants:
         exact = same_runtime or variant.startswith("float")
         yield _differences(
@@ -95,9 +98,13 @@ def _lines(
         found = [q["resized"][name] for _, q in pairs]
         share = max(each["share"] for each in found)
         yield Line(
-            f"resize, {name}", count, sum(each["max"] > 0 for each in found),
-            max(each["max"] for each in found), RESIZED, f"of at most {share:.1%} of the bytes",
-        )  # fmt: skip
+            f"resize, {name}",
+            count,
+            sum(each["max"] > 0 for each in found),
+            max(each["max"] for each in found),
+            RESIZED,
+            f"of at most {share:.1%} of the bytes",
+        )
     for variant in variants:
         yield _differences(
             f"{variant}, whole", pairs, variant, WHOLE if same_runtime else WHOLE + OTHER_RUNTIME

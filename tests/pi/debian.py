@@ -67,9 +67,12 @@ class Index:
         name = fields["Package"]
         depends = ", ".join(fields[key] for key in ("Pre-Depends", "Depends") if key in fields)
         self._packages[name] = Package(
-            name, fields["Version"], fields["Filename"], fields["SHA256"],
+            name,
+            fields["Version"],
+            fields["Filename"],
+            fields["SHA256"],
             tuple(tuple(_names(choice, "|")) for choice in depends.split(",") if choice.strip()),
-        )  # fmt: skip
+        )
         for provided in _names(fields.get("Provides", ""), ","):
             self._providers.setdefault(provided, name)
 
@@ -142,9 +145,10 @@ def _unpack(deb: bytes, folder: Path, only: Callable[[str], bool]) -> None:
             continue
         with tarfile.open(fileobj=io.BytesIO(data)) as archive:
             members = [
-                member for member in archive
+                member
+                for member in archive
                 if only(os.path.normpath(member.name)) and not member.isdev()
-            ]  # fmt: skip
+            ]
             archive.extractall(folder, members, filter="tar")
 
 

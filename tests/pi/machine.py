@@ -55,16 +55,21 @@ SYSTEMS = {
     "pi-bookworm": System(DEVICES["pi-bookworm"], ("cortex-a72", "cortex-a76")),
     "pi-trixie": System(DEVICES["pi-trixie"], ("cortex-a72", "cortex-a76")),
     "tflite-runtime-bookworm": System(
-        DEVICES["pi-bookworm"], ("cortex-a72", "cortex-a76"),
+        DEVICES["pi-bookworm"],
+        ("cortex-a72", "cortex-a76"),
         wheels=(
-            "tflite-runtime==2.14.0", "numpy==1.26.4", "opencv-python-headless==4.11.0.86",
+            "tflite-runtime==2.14.0",
+            "numpy==1.26.4",
+            "opencv-python-headless==4.11.0.86",
         ),
     ),
     "32-bit-bookworm": System(
-        Device("armv7l", "3.11", 36), ("cortex-a7",),
-        (*_PACKAGES, "python3-numpy", "python3-opencv"), ("tflite-runtime==2.14.0",),
+        Device("armv7l", "3.11", 36),
+        ("cortex-a7",),
+        (*_PACKAGES, "python3-numpy", "python3-opencv"),
+        ("tflite-runtime==2.14.0",),
     ),
-}  # fmt: skip
+}
 DEFAULT = ("pi-bookworm", "pi-trixie")
 
 
@@ -97,9 +102,13 @@ class Machine:
         """Run one of the two Pythons as a processor, without network where that can be done."""
         environment = self.environment(cpu) | settings
         return subprocess.run(
-            [*without_network(), str(python), *map(str, arguments)], env=environment,
-            capture_output=True, text=True, check=False, cwd="/",
-        )  # fmt: skip
+            [*without_network(), str(python), *map(str, arguments)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd="/",
+        )
 
     def environment(self, cpu: str) -> dict[str, str]:
         """Return the environment of a process there."""
@@ -184,8 +193,11 @@ def _install(machine: Machine, root: Path) -> None:
     result = subprocess.run(
         [*without_network(), "sh", wheelhouse / "install.sh", machine.folder / "device"],
         env=machine.environment(cpu) | {"PYTHON": str(machine.python)},
-        capture_output=True, text=True, check=False, cwd="/",
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd="/",
+    )
     if result.returncode:
         message = f"{machine.name}: install.sh failed: {result.stdout}{result.stderr}"
         raise RuntimeError(message)
@@ -201,9 +213,14 @@ def _install_wheels(machine: Machine, root: Path) -> None:
     target = machine.folder / "device"
     shutil.rmtree(target, ignore_errors=True)
     made = machine.run(
-        machine.python, "-m", "venv", "--without-pip", "--system-site-packages", target,
+        machine.python,
+        "-m",
+        "venv",
+        "--without-pip",
+        "--system-site-packages",
+        target,
         cpu=machine.system.processors[0],
-    )  # fmt: skip
+    )
     if made.returncode:
         raise RuntimeError(made.stderr)
     site = target / "lib" / f"python{device.python}" / "site-packages"
@@ -221,17 +238,27 @@ def pip_install(site: Path, device: Device, *arguments: str) -> None:
 
     """
     pip(
-        "install", "--target", str(site), "--only-binary", ":all:", "--python-version",
-        device.python, *(f"--platform={tag}" for tag in device.platforms), *arguments,
-    )  # fmt: skip
+        "install",
+        "--target",
+        str(site),
+        "--only-binary",
+        ":all:",
+        "--python-version",
+        device.python,
+        *(f"--platform={tag}" for tag in device.platforms),
+        *arguments,
+    )
 
 
 def _state(root: Path) -> str:
     """Return a hash of all that decides what is installed."""
     files = [
-        *sorted((root / "edge").glob("**/*.py")), *sorted((root / "deploy").glob("*.*")),
-        root / "models" / "lesion-int8.tflite", root / "constraints.txt", root / "pyproject.toml",
-    ]  # fmt: skip
+        *sorted((root / "edge").glob("**/*.py")),
+        *sorted((root / "deploy").glob("*.*")),
+        root / "models" / "lesion-int8.tflite",
+        root / "constraints.txt",
+        root / "pyproject.toml",
+    ]
     total = hashlib.sha256()
     for path in files:
         total.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())

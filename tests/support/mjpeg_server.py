@@ -130,9 +130,11 @@ class MjpegServer:
                 server.headers.append(dict(self.headers))
                 answer = server.answers.get(name) or Raw(type="text/plain", status=404)
                 if not _is_allowed(answer, self):
-                    answer = Raw(type=None, status=401, headers={
-                        "WWW-Authenticate": answer.challenge or _challenge(answer.scheme)
-                    })  # fmt: skip
+                    answer = Raw(
+                        type=None,
+                        status=401,
+                        headers={"WWW-Authenticate": answer.challenge or _challenge(answer.scheme)},
+                    )
                 self.send_response(answer.status)
                 if answer.type is not None:
                     self.send_header("Content-Type", answer.type)

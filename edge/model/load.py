@@ -1,0 +1,66 @@
+"""Reads a model file, and its contract, from the disk."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from edge.errors import ModelError
+from edge.files import open_regular, printable, read_bounded
+
+from .file import MAX_CONTRACT_BYTES, describe, unpack, unpack_beside
+
+MAX_MODEL_BYTES = 256 << 20
+
+
+def default_model_path() -> str:
+    """Return where the model is that the package ships: installed, or in a checkout."""
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    installed, checkout = (
+        os.path.join(folder, "models", "lesion-int8.tflite")
+        for folder in (package, os.path.dirname(package))
+    )
+    return installed if os.path.exists(installed) else checkout
+
+
+def load_model_file(
+    path: str | os.PathLike[str], contract: str | os.PathLike[str] | None = None
+) -> tuple[bytes, dict[str, Any]]:
+    """Read a model file once and return its flatbuffer and its contract, checked by hash.
+
+    Args:
+        path: the model file.
+        contract: the contract's file, where the model is a TFLite file without one.
+
+    Raises:
+        ModelError: missing, unreadable, too large, or not exactly as it was written.
+
+    """
+    name = printable(os.path.basename(path))
+    data = _read(path, MAX_MODEL_BYTES, "the model")
+    if contract is None:
+        return unpack(data, name)
+    contract_json = _read(contract, MAX_CONTRACT_BYTES, "the contract")
+    return data, unpack_beside(data, contract_json, name, printable(contract))
+
+
+def _read(path: str | os.PathLike[str], max_bytes: int, what: str) -> bytes:
+    try:
+        with open_regular(path) as stream:
+            data = read_bounded(stream, max_bytes)
+    except (OSError, ValueError, MemoryError) as error:
+        from edge.picture.kinds import identify_folder  # read only where a file is refused
+
+        reason = getattr(error, "strerror", None) or error or "not enough memory is free"
+        kind = identify_folder(path) if what == "the model" else None
+        problem = "not a model file" if kind else f"{what} can't be read: {reason}"
+        from edge.rights import advice
+
+        way_out = advice(path, error)
+        text = f"{problem}{way_out}" if way_out else describe(kind, problem)
+        raise ModelError(f"{printable(path)}: {text}") from error
+    if data is None:
+        raise ModelError(
+            f"{printable(path)}: larger than the limit of {max_bytes} bytes for {what}"
+        )
+    return data
