@@ -60,7 +60,8 @@ def runtime() -> None:
         _print(error=f"not tried, since numpy or OpenCV can't be imported ({reason})", fix=fix)
         return
     from edge.errors import LesionEdgeError, RuntimeMissingError
-    from edge.model.classifier import Classifier, load_interpreter_class
+    from edge.model.classifier import Classifier
+    from edge.model.interpreter import load_interpreter_class
 
     try:
         package = load_interpreter_class().__module__.split(".")[0]
@@ -74,7 +75,7 @@ def runtime() -> None:
     about = {"package": package, "version": number, "numpy": np.__version__}
     try:
         path, contract = _arguments()
-        classifier = Classifier(path, threads=1, contract=contract)
+        classifier = Classifier(path, num_threads=1, contract=contract)
         classifier.predict(np.full((480, 640, 3), 128, np.uint8))
     except LesionEdgeError as error:
         _print(**about, model_error=_line(error))
@@ -87,8 +88,8 @@ def model() -> None:
     import os
 
     from edge.errors import ModelError
-    from edge.model.classifier import default_model_path, load_model_file
     from edge.model.contract import parse_contract
+    from edge.model.load import default_model_path, load_model_file
 
     path, beside = _arguments()
     path = path or default_model_path()

@@ -39,8 +39,11 @@ def test_a_raspberry_pi_is_read_from_its_files(tmp_path: Path) -> None:
     assert board.temperature_c(root) == 61.25
     assert board.governor(root) == "ondemand"
     assert board.throttling(root, None) == (
-        "under-voltage now", "throttled now", "under-voltage since boot", "throttled since boot",
-    )  # fmt: skip
+        "under-voltage now",
+        "throttled now",
+        "under-voltage since boot",
+        "throttled since boot",
+    )
 
 
 def test_what_no_file_tells_is_none(tmp_path: Path) -> None:
@@ -72,11 +75,13 @@ def test_without_a_cpu_zone_the_hottest_counts(tmp_path: Path) -> None:
     ("script", "expected"),
     [
         ("echo throttled=0x0", ()),
-        ("echo throttled=0x80008", ("soft temperature limit now",
-                                    "soft temperature limit since boot")),
+        (
+            "echo throttled=0x80008",
+            ("soft temperature limit now", "soft temperature limit since boot"),
+        ),
         ("echo 'Can not open device'; exit 1", None),
     ],
-)  # fmt: skip
+)
 def test_vcgencmd_is_asked_where_no_file_tells(
     tmp_path: Path, script: str, expected: tuple[str, ...] | None
 ) -> None:

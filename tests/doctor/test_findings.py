@@ -84,13 +84,22 @@ def _check_on_mount(tmp_path: Path, options: str, then: str = "true") -> Finding
         "print(json.dumps(asdict(check_folder(sys.argv[1]))))"
     )
     script = f'mount -t tmpfs -o {options} none "$1" || exit 77; {then}; exec "$2" -c "$3" "$1"'
-    if shutil.which("unshare") is None:
+    unshare = shutil.which("unshare")
+    if unshare is None:
         pytest.skip("no unshare to make a file system of our own with")
+    command: list[str | Path] = [
+        unshare,
+        "--map-root-user",
+        "--mount",
+        "sh",
+        "-c",
+        script,
+        "sh",
+        folder,
+    ]
     result = subprocess.run(
-        ["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh", folder,  # noqa: S607
-         sys.executable, code],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [*command, sys.executable, code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     if not result.stdout:
         pytest.skip(f"no file system of our own may be mounted here: {result.stderr.strip()}")
     return Finding(**json.loads(result.stdout))
