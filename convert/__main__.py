@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from convert.quantise.preprocessing import PixelContract
+    from convert.quantise.preprocessing import Preprocessing
     from convert.verify.parity import Budget
     from convert.weights.file import Weights
 
@@ -124,7 +124,7 @@ def _convert(options: argparse.Namespace) -> int:
     outcome = pipeline.run(job, say)
     about = {
         "weights": {"file": job.weights.name, "sha256": job.weights.sha256},
-        "contract": job.whole_contract.to_dict(),
+        "contract": job.whole_preprocessing.to_dict(),
         "threshold": job.threshold,
         "calibration_pictures": len(job.calibration),
         "held_out_pictures": len(job.held_out),
@@ -171,7 +171,7 @@ def _plan(options: argparse.Namespace) -> Job:
     weights = read_weights(path, sha256=options.sha256)
     say(f"weights: {printable(path)}, SHA-256 {weights.sha256}")
     for layer in weights.front:
-        say(f"{layer} of the file scales the input; it is folded in with the contract")
+        say(f"{layer} of the file scales the input; it is folded in, too")
     if not (weights.described or weights.declared):
         say(
             f"{weights.name} holds weights only and doesn't say what network they are for: taken "
@@ -183,7 +183,7 @@ def _plan(options: argparse.Namespace) -> Job:
             "Keras' own; a .keras file says it"
         )
     declared: dict[str, Any] = dict(weights.declared or {})
-    pixels = _choose_contract(options, weights)
+    pixels = _choose_preprocessing(options, weights)
     labels = tuple(options.labels or declared.get("labels") or ("benign", "malignant"))
     threshold = (
         options.threshold if options.threshold is not None else declared.get("threshold", 0.5)
@@ -212,9 +212,9 @@ def _plan(options: argparse.Namespace) -> Job:
     )
 
 
-def _choose_contract(options: argparse.Namespace, weights: Weights) -> PixelContract:
+def _choose_preprocessing(options: argparse.Namespace, weights: Weights) -> Preprocessing:
     """Return what happens to a picture before the model, as the options or the file say it."""
-    pixels = _stated_contract(options, weights)
+    pixels = _stated_preprocessing(options, weights)
     inside = ", ".join(map(str, weights.front))
     if pixels is None and inside:
         raise UsageError(
@@ -230,14 +230,14 @@ def _choose_contract(options: argparse.Namespace, weights: Weights) -> PixelCont
         )
     if inside and pixels.scales:
         raise UsageError(
-            f"{weights.name}: {inside} already scales the input, and the contract would scale it "
-            f"again; give one without: --channel-order {pixels.channel_order} --scale 1 --offset 0"
+            f"{weights.name}: {inside} already scales the input, and what is given would scale it "
+            f"again; give it without: --channel-order {pixels.channel_order} --scale 1 --offset 0"
         )
     return pixels
 
 
-def _stated_contract(options: argparse.Namespace, weights: Weights) -> PixelContract | None:
-    from convert.quantise.preprocessing import PRESETS, PixelContract, triple
+def _stated_preprocessing(options: argparse.Namespace, weights: Weights) -> Preprocessing | None:
+    from convert.quantise.preprocessing import PRESETS, Preprocessing, triple
 
     explicit = (options.channel_order, options.scale, options.offset)
     if options.preprocessing and any(explicit):
@@ -253,9 +253,9 @@ def _stated_contract(options: argparse.Namespace, weights: Weights) -> PixelCont
             raise UsageError(
                 "--scale and --offset take one number, or three with commas"
             ) from error
-        return PixelContract(options.channel_order, scale, offset)
+        return Preprocessing(options.channel_order, scale, offset)
     contract = (weights.declared or {}).get("contract")
-    return PixelContract.from_dict(contract) if isinstance(contract, dict) else None
+    return Preprocessing.from_dict(contract) if isinstance(contract, dict) else None
 
 
 def _change_budgets(budgets: dict[str, Budget], options: argparse.Namespace) -> dict[str, Budget]:

@@ -14,7 +14,7 @@ from .network import INPUT_SIZE_WH
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from convert.quantise.preprocessing import PixelContract
+    from convert.quantise.preprocessing import Preprocessing
     from convert.verify.pictures import SamplePicture
     from convert.weights.file import Weights
 
@@ -52,7 +52,7 @@ def describe(
     labels: tuple[str, str],
     threshold: float,
     weights: Weights,
-    pixels: PixelContract,
+    pixels: Preprocessing,
     calibration: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """Return the contract of a flatbuffer, all but its parity figures."""

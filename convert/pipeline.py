@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from convert.quantise.calibration import observe_ranges
-from convert.quantise.export import export_float32, fold_contract, quantise
+from convert.quantise.export import export_float32, fold_preprocessing, quantise
 from convert.verify.parity import compare, edge_answers, exceeded, keras_answers
 from convert.verify.pictures import require_disjoint, resized
 from convert.verify.report import Row, time_interleaved
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import keras
     from numpy.typing import NDArray
 
-    from convert.quantise.preprocessing import PixelContract
+    from convert.quantise.preprocessing import Preprocessing
     from convert.verify.parity import Budget
     from convert.verify.pictures import SamplePicture
     from convert.weights.file import Weights
@@ -47,7 +47,7 @@ class Job:
     """What is to be converted, and how it is judged."""
 
     weights: Weights
-    pixels: PixelContract
+    pixels: Preprocessing
     """What happens to a picture before it reaches the model of the file."""
     name: str
     labels: tuple[str, str]
@@ -66,7 +66,7 @@ class Job:
     """The processor that the int8 graph is laid out for: ``x86`` or ``arm``."""
 
     @property
-    def whole_contract(self) -> PixelContract:
+    def whole_preprocessing(self) -> Preprocessing:
         """What happens to a picture before conv1, in front of the model and inside it."""
         return self.pixels.then(self.weights.front)
 
@@ -107,7 +107,7 @@ def run(job: Job, say: Callable[[str], None]) -> Outcome:
             labels=job.labels,
             threshold=job.threshold,
             weights=job.weights,
-            pixels=job.whole_contract,
+            pixels=job.whole_preprocessing,
             calibration=manifest(job.calibration, job.seed),
         )
         for variant, flatbuffer in flatbuffers.items()
@@ -140,7 +140,7 @@ def run(job: Job, say: Callable[[str], None]) -> Outcome:
 
 
 def _export(job: Job, say: Callable[[str], None]) -> dict[str, bytes]:
-    arrays = fold_contract(job.weights, job.whole_contract)
+    arrays = fold_preprocessing(job.weights, job.whole_preprocessing)
     lattice = None
     if job.compact:
         arrays, liveness = compact(arrays)

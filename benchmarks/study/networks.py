@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks.common import ROOT
 from convert.contract import RESIZE
 from convert.network import LAYERS
-from convert.quantise.preprocessing import PixelContract
+from convert.quantise.preprocessing import Preprocessing
 from convert.verify.pictures import SHIPPED, load_set, resized
 from convert.weights.file import write_weights
 
@@ -54,7 +54,7 @@ def make(folder: Path) -> dict[str, str]:
     """
     for name in (DENSE, COMPACT):
         (folder / name).mkdir()
-    contract = PixelContract("BGR", (1.0,) * 3, (0.0,) * 3).to_dict()
+    contract = Preprocessing("BGR", (1.0,) * 3, (0.0,) * 3).to_dict()
     declared = {"contract": contract, "labels": LABELS, "threshold": 0.5, "name": DENSE}
     write_weights(folder / DENSE / WEIGHTS, random_arrays(), declared)
     shutil.copy(ROOT / "models" / WEIGHTS, folder / COMPACT)

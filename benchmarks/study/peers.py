@@ -154,11 +154,11 @@ class KerasPredict:
     """The whole network, by ``model.predict`` as in the notebook; its answers are the reference."""
 
     def __init__(self, folder: Path, _threads: int) -> None:
-        from convert.quantise.preprocessing import PixelContract
+        from convert.quantise.preprocessing import Preprocessing
         from convert.weights.file import read_weights
 
         declared: Any = read_weights(folder / WEIGHTS).declared
-        self._contract = PixelContract.from_dict(declared["contract"])
+        self._contract = Preprocessing.from_dict(declared["contract"])
         self._model = notebook.build(str(folder / WEIGHTS))
         self._input: Any = None
 

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from convert.weights.file import Weights
 
     from .calibration import Ranges
-    from .preprocessing import PixelContract
+    from .preprocessing import Preprocessing
 
 VARIANTS = ("float32", "float16", "dynamic", "int8")
 
 
-def fold_contract(weights: Weights, pixels: PixelContract) -> Arrays:
+def fold_preprocessing(weights: Weights, pixels: Preprocessing) -> Arrays:
     """Return the weights of the network that takes raw BGR 0..255: the contract is in conv1."""
     return {**weights.arrays, "conv1": pixels.fold(*weights.arrays["conv1"])}
 

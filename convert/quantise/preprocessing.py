@@ -24,7 +24,7 @@ _EPSILON = 1e-7
 
 
 @dataclass(frozen=True, slots=True)
-class PixelContract:
+class Preprocessing:
     """The network's input is ``pixel * scale + offset``, pixels 0..255 in ``channel_order``."""
 
     channel_order: str
@@ -66,7 +66,7 @@ class PixelContract:
     def fold(
         self, kernel: NDArray[np.float32], bias: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Fold the contract into a convolution, so that it takes raw BGR bytes.
+        """Fold it into a convolution, so that it takes raw BGR bytes.
 
         With the kernel w, ``sum w (s p + o) + b = sum (w s) p + (b + sum w o)`` for each output
         channel.  That is exact in real arithmetic because the convolution has no padding: each
@@ -94,8 +94,8 @@ class PixelContract:
         """Whether it does more than say the order of the channels."""
         return (self.scale, self.offset) != ((1.0,) * 3, (0.0,) * 3)
 
-    def then(self, front: Iterable[FrontLayer]) -> PixelContract:
-        """Return the contract of this and what layers in front of the network do after it.
+    def then(self, front: Iterable[FrontLayer]) -> Preprocessing:
+        """Return what this and layers in front of the network do, one after the other.
 
         Keras computes ``x scale + offset`` in Rescaling, and ``(x - mean) / max(sqrt(variance),
         epsilon)`` in Normalization, or that turned round where ``invert`` is set (their ``call``
@@ -111,7 +111,7 @@ class PixelContract:
                 invert = layer.settings["invert"]
                 factor, shift = (spread, mean) if invert else (1 / spread, -mean / spread)
             scale, offset = scale * factor, offset * factor + shift
-        return PixelContract(self.channel_order, triple(scale.tolist()), triple(offset.tolist()))
+        return Preprocessing(self.channel_order, triple(scale.tolist()), triple(offset.tolist()))
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON types."""
@@ -122,7 +122,7 @@ class PixelContract:
         }
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> PixelContract:
+    def from_dict(cls, values: Mapping[str, Any]) -> Preprocessing:
         """Read it from JSON types.
 
         Raises:
@@ -135,7 +135,7 @@ class PixelContract:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise UsageError(
-                f"a contract needs channel_order, scale and offset: {dict(values)}"
+                f"preprocessing needs channel_order, scale and offset: {dict(values)}"
             ) from error
 
 
@@ -155,7 +155,7 @@ def triple(values: Any) -> Triple:
 
 PRESETS = {
     # What the notebook does at inference: cv2.imread and no scaling.
-    "notebook": PixelContract("BGR", (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)),
+    "notebook": Preprocessing("BGR", (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)),
     # What the training code does: ImageDataGenerator(rescale=1/255) on RGB pictures.
-    "keras": PixelContract("RGB", (1 / 255, 1 / 255, 1 / 255), (0.0, 0.0, 0.0)),
+    "keras": Preprocessing("RGB", (1 / 255, 1 / 255, 1 / 255), (0.0, 0.0, 0.0)),
 }

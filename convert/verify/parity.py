@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import keras
     from numpy.typing import NDArray
 
-    from convert.quantise.preprocessing import PixelContract
+    from convert.quantise.preprocessing import Preprocessing
     from edge.model.classifier import Classifier
 
     from .pictures import SamplePicture
@@ -67,7 +67,7 @@ class Parity:
 
 def keras_answers(
     model: keras.Model,
-    pixels: PixelContract,
+    pixels: Preprocessing,
     images: Iterable[NDArray[np.uint8]],
 ) -> NDArray[np.float64]:
     """Return P(malignant) by Keras, with the weights and the preprocessing as they were trained.

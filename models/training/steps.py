@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from convert.quantise.preprocessing import PixelContract
+from convert.quantise.preprocessing import Preprocessing
 
 from .data import Augmentation, augmented
 from .figures import auc_interval
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .data import LabelledSet
     from .head import Head
 
-CONTRACT = PixelContract("BGR", (1 / 128,) * 3, (-1.0,) * 3)
+CONTRACT = Preprocessing("BGR", (1 / 128,) * 3, (-1.0,) * 3)
 CHUNK = 16
 """Pictures that go through the network at a time."""
 

@@ -24,8 +24,8 @@ from hypothesis import strategies as st  # noqa: E402
 
 from convert.errors import WeightsError  # noqa: E402
 from convert.network import LAYERS, build_network  # noqa: E402
-from convert.quantise.export import fold_contract  # noqa: E402
-from convert.quantise.preprocessing import PRESETS, PixelContract  # noqa: E402
+from convert.quantise.export import fold_preprocessing  # noqa: E402
+from convert.quantise.preprocessing import PRESETS, Preprocessing  # noqa: E402
 from convert.verify.parity import keras_answers  # noqa: E402
 from convert.weights.architecture import _INERT, check_architecture  # noqa: E402
 from convert.weights.description import MAX_CONFIG_BYTES, read_layers  # noqa: E402
@@ -583,8 +583,8 @@ def test_scaling_in_front_is_folded_and_answers_as_the_model_itself(
     """The model that was saved is asked, not our reading of it."""
     model = Parts(front=fronts()[name]).sequential()
     weights = read_weights(save(model, tmp_path / f"model.{suffix}"))
-    contract = PixelContract(order, (1.0,) * 3, (0.0,) * 3)
-    folded = build_network(arrays=fold_contract(weights, contract.then(weights.front)))
+    contract = Preprocessing(order, (1.0,) * 3, (0.0,) * 3)
+    folded = build_network(arrays=fold_preprocessing(weights, contract.then(weights.front)))
     reference = build_network(weights.front, weights.arrays)
     for path in HELD_OUT[:2]:
         picture = cv2.resize(imread(path), (500, 500)).astype(np.uint8, copy=False)

@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convert.errors import UsageError
-from convert.quantise.preprocessing import PRESETS, PixelContract, triple
+from convert.quantise.preprocessing import PRESETS, Preprocessing, triple
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 numbers = st.floats(-4, 4).filter(lambda value: abs(value) > 1e-3)
 contracts = st.builds(
-    PixelContract,
+    Preprocessing,
     st.sampled_from(["BGR", "RGB"]),
     st.tuples(numbers, numbers, numbers),
     st.tuples(numbers, numbers, numbers),
@@ -37,13 +37,13 @@ def convolve(image: NDArray[Any], kernel: NDArray[Any], bias: NDArray[Any]) -> N
 @settings(max_examples=60, deadline=None)
 @given(contracts, st.integers(0, 2**32 - 1))
 def test_folding_is_exact_up_to_rounding_for_any_contract(
-    contract: PixelContract, seed: int
+    contract: Preprocessing, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
     image_bgr = rng.integers(0, 256, (9, 8, 3), np.uint8)
     kernel = rng.normal(0, 0.1, (4, 4, 3, 5)).astype(np.float32)
     bias = rng.normal(0, 0.1, 5).astype(np.float32)
-    # The definition, not PixelContract.apply: reorder, scale, add.
+    # The definition, not Preprocessing.apply: reorder, scale, add.
     ordered = image_bgr if contract.channel_order == "BGR" else image_bgr[:, :, [2, 1, 0]]
     expected = convolve(
         ordered * np.array(contract.scale) + np.array(contract.offset), kernel, bias
@@ -60,8 +60,8 @@ def test_the_presets_are_the_two_contracts_of_the_upstream_code() -> None:
 
 
 @given(contracts)
-def test_a_contract_survives_json(contract: PixelContract) -> None:
-    assert PixelContract.from_dict(contract.to_dict()) == contract
+def test_a_contract_survives_json(contract: Preprocessing) -> None:
+    assert Preprocessing.from_dict(contract.to_dict()) == contract
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_contract_survives_json(contract: PixelContract) -> None:
 )
 def test_a_contract_that_means_nothing_is_refused(values: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
-        PixelContract.from_dict(values)
+        Preprocessing.from_dict(values)
 
 
 def test_one_number_stands_for_three() -> None:
