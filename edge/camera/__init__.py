@@ -1,4 +1,4 @@
-"""A camera that is looked at every few seconds, for months: only fresh, whole frames are news.
+"""Looks through a camera every few seconds, for months, and analyses only fresh, whole frames.
 
     from edge import Analyzer
     from edge.camera import Settings, SnapshotLoop, open_source

@@ -104,12 +104,9 @@ def check_status_file(path: str) -> Finding:
 
 
 def check_lock(folder: str, writable: Finding) -> Finding:
-    """Try what keeps two loops out of one folder, and leave no file there.
+    """Try what keeps two loops out of a folder, which need not exist, and leave no file there.
 
-    Args:
-        folder: the folder; it need not exist.
-        writable: what was found when writing to it was tried, which is the answer if all is well.
-
+    The answer is what was found when writing to it was tried, if all is well.
     """
     folder = existing = os.path.abspath(folder)
     while not os.path.isdir(existing):

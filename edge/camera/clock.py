@@ -1,4 +1,4 @@
-"""Time and threads as the loop sees them, so that a test can hand in its own."""
+"""The machine's own clock and threads, as the loop uses them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A frame of a camera, and whether it shows anything: the rules, with where they come from."""
+"""Judges a frame of a camera: is it fresh and whole, and does it show anything?"""
 
 from __future__ import annotations
 
@@ -50,10 +50,7 @@ class Frame:
 class FrameJudge:
     """Tells the state of frame after frame: it remembers the last one, and the size.
 
-    Args:
-        max_age_s: a frame older than this, in seconds, is stale.
-        fixed_size: whether a camera's frames must all be of one size.
-
+    A frame older than ``max_age_s`` is stale, and with ``fixed_size`` all must be of one size.
     """
 
     def __init__(self, *, max_age_s: float, fixed_size: bool = True) -> None:

@@ -1,4 +1,4 @@
-"""Keeps two loops out of one folder."""
+"""Locks a folder, so that two loops don't write to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loop: a fresh snapshot every so often, whatever the camera, the disk or the clock do."""
+"""Takes a fresh snapshot every so often, whatever the camera, the disk or the clock do."""
 
 from __future__ import annotations
 

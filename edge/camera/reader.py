@@ -1,4 +1,4 @@
-"""The one thread that touches the camera, so that a read that never returns hangs nobody else."""
+"""Reads a camera on a thread of its own, so that a read that never returns blocks nobody else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A camera that follows a script and a clock that only jumps: to test a loop without waiting.
+"""A scripted camera and a simulated clock, to test a loop without waiting.
 
 clock = SimulatedClock()
 camera = ScriptedCamera(clock, [picture, "fail", picture, "hang"])
@@ -19,7 +19,7 @@ from edge.camera.interfaces import Camera
 from edge.errors import CameraError, PictureError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
@@ -37,7 +37,7 @@ class SimulatedClock:
         self._now = 0.0
         self._utc = utc
         self._working = 1  # the thread that made the clock
-        self._waiters: list[_Waiter] = []
+        self._waiters: dict[object, float] = {}  # when each wakes
 
     def monotonic(self) -> float:
         """Return seconds since the clock was made."""
@@ -79,8 +79,8 @@ class SimulatedClock:
         with self._changed:
             wake_at = float("inf") if seconds is None else self._now + max(0.0, seconds)
             while not done() and self._now < wake_at:
-                waiter = _Waiter(wake_at)
-                self._waiters.append(waiter)
+                waiter = object()
+                self._waiters[waiter] = wake_at
                 self._working -= 1
                 self._jump()
                 while waiter in self._waiters:
@@ -95,7 +95,7 @@ class SimulatedClock:
     def _jump(self) -> None:
         # Everyone waits: on to the moment when the first of them wants to go on.
         if self._working == 0 and self._waiters:
-            soonest = min(waiter.wake_at for waiter in self._waiters)
+            soonest = min(self._waiters.values())
             if soonest < float("inf"):
                 self._now = max(self._now, soonest)
                 self._wake_all()
@@ -104,13 +104,8 @@ class SimulatedClock:
         # Counted as working before they run, or time would jump under them; those with nothing
         # to do wait again at once.
         self._working += len(self._waiters)
-        self._waiters = []
+        self._waiters.clear()
         self._changed.notify_all()
-
-
-class _Waiter:
-    def __init__(self, wake_at: float) -> None:
-        self.wake_at = wake_at
 
 
 class _SimulatedMailbox:
@@ -147,9 +142,9 @@ class ScriptedCamera(Camera):
         self, clock: SimulatedClock, steps: Iterable[Step] = (), *, slow_s: float = 0.0
     ) -> None:
         self._clock, self._steps, self._slow_s = clock, iter(steps), slow_s
-        self._image: NDArray[np.uint8] | None = None
-        self._plain = _noise()
-        self._released = self._damaged = False
+        self._step: Step | None = None
+        self._rng = np.random.default_rng(0)
+        self._released = False
         self.absent = False
         """While true, every opening fails."""
         self.opened = self.closed = 0
@@ -167,22 +162,24 @@ class ScriptedCamera(Camera):
         self._clock.sleep(self._slow_s)
         if self.absent:
             return False
-        step = next(self._steps, None)
-        self._damaged = isinstance(step, str) and step == "damaged"
-        self._image = next(self._plain) if step is None else None
-        if isinstance(step, np.ndarray):
-            self._image = step
-        elif step == "hang":
+        self._step = next(self._steps, None)
+        if self._step is None:
+            self._step = self._rng.integers(60, 200, (120, 160, 3), dtype=np.uint8)
+        if not isinstance(self._step, str):
+            return True
+        if self._step == "hang":
             self._clock.wait(lambda: self._released, None)
-        elif step == "raise":
+        if self._step == "raise":
             raise RuntimeError("the driver is at a loss")
-        return not isinstance(step, str) or step in ("none", "damaged")
+        return self._step in ("none", "damaged")
 
     def retrieve(self) -> NDArray[np.uint8] | None:
         """Return the step's picture."""
-        if self._damaged:
-            raise PictureError("scripted: damaged, as told")
-        return self._image
+        if isinstance(self._step, str):
+            if self._step == "damaged":
+                raise PictureError("scripted: damaged, as told")
+            return None
+        return self._step
 
     def close(self) -> None:
         """Close."""
@@ -196,9 +193,3 @@ class ScriptedCamera(Camera):
     def release(self) -> None:
         """Let a read that hangs return."""
         self._clock.change(lambda: setattr(self, "_released", True))
-
-
-def _noise() -> Iterator[NDArray[np.uint8]]:
-    rng = np.random.default_rng(0)
-    while True:
-        yield rng.integers(60, 200, (120, 160, 3), dtype=np.uint8)

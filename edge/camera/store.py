@@ -1,4 +1,4 @@
-"""Snapshots on a disk that may be full, read-only, or cut off from its power at any moment.
+"""Saves snapshots on a disk that may be full, read-only or cut off from its power any moment.
 
 In the folder: ``snapshot-<UTC>-<run>-<number>.jpg``, the annotated pictures, each written whole
 or not at all, and ``snapshots-<day>.jsonl``, a line for each snapshot.  A picture carries its own

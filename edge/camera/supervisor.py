@@ -45,11 +45,7 @@ class State(Enum):
 class Supervisor:
     """One camera, and at most one thread that touches it.
 
-    Args:
-        make_reader: starts a reader.
-        patience: the time limits.
-        wait_for_camera: whether to back off, too, if the very first opening fails.
-
+    Without ``wait_for_camera`` it raises what the very first opening fails with.
     """
 
     def __init__(
@@ -72,11 +68,7 @@ class Supervisor:
         self.reason = ""
 
     def tick(self, now: float, *, wanted: bool) -> None:
-        """Do what is due.
-
-        Args:
-            now: monotonic seconds.
-            wanted: a frame is due: ask for one as soon as the camera is open.
+        """Do what is due; where a frame is wanted, ask for it as soon as the camera is open.
 
         Raises:
             CameraStuckError: a call into the driver hasn't come back in time.

@@ -1,1 +1,1 @@
-"""What keeps pictures from being analysed on a machine, and the command that helps."""
+"""Finds what keeps pictures from being analysed on a machine, and how to mend it."""

@@ -37,17 +37,8 @@ def _work(options: argparse.Namespace) -> int:
     return 1 if failed(findings) else 0
 
 
-def examine(
-    model: str | None = None, folder: str = ".", contract: str | None = None
-) -> list[Finding]:
-    """Look at everything; the last finding says whether a picture can be analysed.
-
-    Args:
-        model: the model file; None is the model that the package ships.
-        folder: where pictures or results are to be written.
-        contract: the contract's file, where the model is a TFLite file without one.
-
-    """
+def examine(model: str | None, folder: str, contract: str | None) -> list[Finding]:
+    """Look at everything; the last finding says whether a picture can be analysed."""
     needed = [
         machine.check_machine(),
         software.check_python(),

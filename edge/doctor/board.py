@@ -1,7 +1,8 @@
-"""What the machine tells of itself: board, temperature, throttling, governor.
+"""Reads what the board tells of itself: name, temperature, throttling, governor.
 
 Standard library only, and files rather than commands, so that a loop may ask on every cycle.
-Whatever the system doesn't tell is None, never a guess.
+Whatever the system doesn't tell is None, never a guess.  ``root`` is where its ``proc`` and ``sys``
+are: a test hands in its own.
 """
 
 from __future__ import annotations
@@ -27,12 +28,7 @@ _VCGENCMD_TIMEOUT_S = 5.0
 
 
 def name(root: str | os.PathLike[str] = "/") -> str | None:
-    """Return what the board calls itself, such as "Raspberry Pi 5 Model B Rev 1.0".
-
-    Args:
-        root: where ``proc`` is; a test hands in its own.
-
-    """
+    """Return what the board calls itself, such as "Raspberry Pi 5 Model B Rev 1.0"."""
     return read(root, "proc/device-tree/model")
 
 
@@ -41,10 +37,6 @@ def temperature_c(root: str | os.PathLike[str] = "/") -> float | None:
 
     That is the thermal zone whose type names a CPU or SoC ("cpu-thermal" on a Raspberry Pi,
     "x86_pkg_temp" on a PC), or else the hottest of all zones.
-
-    Args:
-        root: where ``sys`` is; a test hands in its own.
-
     """
     zones = temperatures_c(root)
     of_cpu = [value for zone, value in zones.items() if re.search("cpu|soc|x86_pkg", zone.lower())]
@@ -63,12 +55,7 @@ def temperatures_c(root: str | os.PathLike[str] = "/") -> dict[str, float]:
 
 
 def governor(root: str | os.PathLike[str] = "/") -> str | None:
-    """Return the frequency governor of the first core, such as "ondemand".
-
-    Args:
-        root: where ``sys`` is; a test hands in its own.
-
-    """
+    """Return the frequency governor of the first core, such as "ondemand"."""
     return _of_first_core(root, "scaling_governor")
 
 
@@ -111,10 +98,7 @@ def throttled_bits(
 ) -> int | None:
     """Return the firmware's ``get_throttled`` word.
 
-    Args:
-        root: where ``sys`` is; a test hands in its own.
-        vcgencmd: the command that is asked where no file tells; None asks none.
-
+    ``vcgencmd`` is the command that is asked where no file tells; None asks none.
     """
     for path in matches(root, _FIRMWARE):
         text = read(path, "")

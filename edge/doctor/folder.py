@@ -7,10 +7,15 @@ import os
 import shlex
 import shutil
 from contextlib import suppress
+from itertools import takewhile
+from typing import TYPE_CHECKING
 
 from edge.rights import make, sudo
 
 from .finding import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _TRIAL_BYTES = 64 << 10
 """What is written to try a folder: more than a file system keeps beside a file's name."""
@@ -34,16 +39,16 @@ def check_folder(
         path = os.path.abspath(folder)
     except FileNotFoundError:
         return Finding("folder", "failed", "the folder that the shell is in was deleted", "cd")
-    made: list[str] = []
+    made = list(takewhile(lambda each: not os.path.isdir(each), _and_above(path)))
     try:
-        _make(path, made)
+        os.makedirs(path, exist_ok=True)
         _try_writing(path)
         free = shutil.disk_usage(path).free
     except OSError as error:
         return _folder_failed(path, error)
     finally:
-        for each in reversed(made):
-            with suppress(OSError):  # something else has put a file there: it stays
+        for each in made:
+            with suppress(OSError):  # not made, or something else has put a file there: it stays
                 os.rmdir(each)
     text = f"{path}: {_size(free)} free"
     if free + ours_bytes < min_free_bytes:
@@ -53,15 +58,10 @@ def check_folder(
     return Finding("folder", "ok", f"{text}, can be written")
 
 
-def _make(path: str, made: list[str]) -> None:
-    """Make a folder and its parents; note each that was made."""
-    if os.path.isdir(path):
-        return
-    parent = os.path.dirname(path)
-    if parent != path:
-        _make(parent, made)
-    os.mkdir(path)
-    made.append(path)
+def _and_above(path: str) -> Iterator[str]:
+    while True:
+        yield path
+        path = os.path.dirname(path)
 
 
 def _try_writing(folder: str) -> None:

@@ -1,4 +1,7 @@
-"""Checks of the machine itself: board, cameras, heat, power and clock."""
+"""Checks of the machine itself: board, cameras, heat, power and clock.
+
+``root`` is where its ``dev``, ``proc``, ``run`` and ``sys`` are: a test hands in its own.
+"""
 
 from __future__ import annotations
 
@@ -32,12 +35,7 @@ def check_machine() -> Finding:
 
 
 def check_cameras(root: str = "/") -> list[Finding]:
-    """Look for cameras, tell by what name each is opened, and whether this user may.
-
-    Args:
-        root: where ``dev`` and ``sys`` are; a test hands in its own.
-
-    """
+    """Look for cameras, tell by what name each is opened, and whether this user may."""
     cameras = video.cameras(root)
     if not cameras:
         text = "no camera device: needed only for a camera; connect one with the power off"
@@ -62,12 +60,7 @@ def _source(camera: video.Camera) -> str:
 
 
 def check_board(root: str = "/") -> list[Finding]:
-    """Look at temperature, throttling and governor, as far as the system tells.
-
-    Args:
-        root: where ``proc`` and ``sys`` are; a test hands in its own.
-
-    """
+    """Look at temperature, throttling and governor, as far as the system tells."""
     found = []
     temperature = board.temperature_c(root)
     if temperature is not None:
@@ -95,12 +88,7 @@ def check_board(root: str = "/") -> list[Finding]:
 
 
 def check_clock(root: str = "/") -> Finding | None:
-    """Tell whether the clock was set from the network; a Raspberry Pi 4 has none of its own.
-
-    Args:
-        root: where ``run`` is; a test hands in its own.
-
-    """
+    """Tell whether the clock was set from the network; a Raspberry Pi 4 has none of its own."""
     if not os.path.isdir(os.path.join(root, "run/systemd/timesync")):
         return None  # another program sets it, or none: nothing tells
     if os.path.exists(os.path.join(root, "run/systemd/timesync/synchronized")):

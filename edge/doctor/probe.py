@@ -1,4 +1,4 @@
-"""Tries imports, model and runtime in a process of its own: a library that ends it ends only that.
+"""Tries libraries and models in a process of its own, which a broken one may end.
 
 :func:`runtime` and :func:`model` are what such a process does; each prints one JSON object.
 """

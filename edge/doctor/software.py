@@ -1,4 +1,8 @@
-"""Checks of what is installed: Python, numpy, OpenCV, picamera2, the TFLite runtime, the model."""
+"""Checks of what is installed: Python, numpy, OpenCV, picamera2, the TFLite runtime, the model.
+
+A model and its contract are paths: None is the model that the package ships, and a contract goes
+with a TFLite file without one.
+"""
 
 from __future__ import annotations
 
@@ -55,13 +59,7 @@ def check_opencv() -> list[Finding]:
 def check_model(
     path: str | os.PathLike[str] | None = None, contract: str | os.PathLike[str] | None = None
 ) -> Finding:
-    """Read a model file whole and check it and its contract; the runtime isn't asked.
-
-    Args:
-        path: the model file; None is the model that the package ships.
-        contract: the contract's file, where the model is a TFLite file without one.
-
-    """
+    """Read a model file whole and check it and its contract; the runtime isn't asked."""
     result = run_probe("from edge.doctor.probe import model; model()", *_named(path, contract))
     if "error" in result:
         return Finding("model", "warning", f"not checked, see the others: {result['error']}")
@@ -78,11 +76,6 @@ def check_runtime(
     """Try the TFLite runtime in a process of its own: load a model, let it answer.
 
     So a library that ends its process, as one built for another processor does, is a finding too.
-
-    Args:
-        model: the model file to try it with; None is the model that the package ships.
-        contract: the contract's file, where the model is a TFLite file without one.
-
     """
     result = run_probe("from edge.doctor.probe import runtime; runtime()", *_named(model, contract))
     if "error" in result:
@@ -97,9 +90,7 @@ def check_runtime(
 def check_picamera2(*, needed: bool = False) -> Finding | None:
     """Import picamera2, where it is installed; it is built for the system's numpy.
 
-    Args:
-        needed: a camera is there that only picamera2 reads.
-
+    It is ``needed`` where a camera is there that only picamera2 reads.
     """
     if "picamera2" not in _installed() and find_spec("picamera2") is None:
         text = "this Python has no picamera2, which the CSI camera needs"

@@ -1,4 +1,4 @@
-"""The video devices of this system (Video4Linux), and what each of them is.
+"""Lists the video devices of this system (Video4Linux), and tells what each of them is.
 
 Standard library only, and files rather than commands, as in :mod:`edge.doctor.board`.
 """
@@ -36,12 +36,7 @@ class Camera:
 
 
 def cameras(root: str = "/") -> list[Camera]:
-    """Return the cameras in the order of their numbers.
-
-    Args:
-        root: where ``dev`` and ``sys`` are; a test hands in its own.
-
-    """
+    """Return the cameras in the order of their numbers."""
     nodes = board.matches(root, "dev/video[0-9]*")
     nodes.sort(key=lambda node: (len(node), node))
     lasting = {
@@ -65,13 +60,7 @@ def cameras(root: str = "/") -> list[Camera]:
 
 
 def is_csi(node: str, root: str = "/") -> bool:
-    """Tell whether a device is a receiver's of a camera on the board's own connector.
-
-    Args:
-        node: its path, such as "/dev/video0".
-        root: where ``sys`` is; a test hands in its own.
-
-    """
+    """Tell whether a device is a receiver's of a camera on the board's own connector."""
     return any(name.startswith(_CSI) for name in _names(node, root))
 
 

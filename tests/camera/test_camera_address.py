@@ -18,6 +18,7 @@ from edge.camera.sources.address import parse, shown
 from edge.camera.sources.opencv import OpenCVCamera
 from edge.doctor import video
 from edge.errors import CameraError
+from tests.camera import run_camera
 from tests.conftest import run_module
 from tests.support.mjpeg_server import MjpegServer, Raw, Single, Stream, noise
 from tests.support.pictures import SAMPLES
@@ -194,19 +195,12 @@ def test_fault_60_no_output_holds_a_secret_of_the_address(
         elsewhere=Raw(status=302, type=None, headers={"Location": f"//u:{user}@[::1]:1/?p={key}"}),
     ) as server:
         source = server.url(name, f"{user}:{user}/{key}@x")
-        result = run_module(
-            "edge.camera",
-            "--source",
-            f"{source}?user={user}&pwd={key}#{key}",
-            "--count",
-            "3",
-            "--interval",
-            "0.05",
-            "--out",
-            tmp_path / "out",
-            "--status-file",
-            tmp_path / "status",
+        result = run_camera(
+            "--count 3 --interval 0.05",
             *form,
+            source=f"{source}?user={user}&pwd={key}#{key}",
+            out=tmp_path / "out",
+            status_file=tmp_path / "status",
         )
     written = _everything(tmp_path)
     if name in ("capture", "stream") and "--check" not in form:
@@ -222,7 +216,7 @@ def test_fault_60_an_address_may_stand_in_a_file_that_ps_does_not_show(tmp_path:
     file = tmp_path / "address"
     with MjpegServer(capture=Single(noise(), user=("admin", "a b/c"))) as server:
         file.write_text(server.url("capture", "admin:a b/c") + "\n")
-        result = run_module("edge.camera", "--source", f"@{file}", "--count", "1", "--save", "none")
+        result = run_camera("--count 1 --save none", source=f"@{file}")
     assert (result.returncode, result.stdout.count("\n")) == (0, 1)
     gone = run_module("edge.camera", "--source", f"@{tmp_path}/gone")
     assert gone.returncode == 2
@@ -274,10 +268,10 @@ def test_fault_60_an_address_in_the_wrong_place_is_not_repeated(arguments: tuple
 
 
 def test_fault_60_ffmpeg_prints_no_address_whatever_it_is_told(tmp_path: Path) -> None:
-    result = run_module(
-        "edge.camera", "--source", "rtsp://hunter22:tok3n-99@127.0.0.1:1/live", "--save", "none",
+    result = run_camera(
+        "--source rtsp://hunter22:tok3n-99@127.0.0.1:1/live --save none",
         env={**os.environ, "OPENCV_FFMPEG_LOGLEVEL": "56", "OPENCV_FFMPEG_DEBUG": "1"},
-    )  # fmt: skip
+    )
     assert "nothing listens there" in result.stderr
     assert not any(secret in result.stderr + result.stdout for secret in _SECRETS)
 
@@ -365,7 +359,7 @@ def test_a_picture_as_the_source_is_answered_with_its_folder_or_edge_run() -> No
 
 
 def test_a_source_that_is_no_camera_is_a_finding_of_check() -> None:
-    result = run_module("edge.camera", "--check", "--json", "--source", "usb", "--save", "none")
+    result = run_camera("--check --json --source usb --save none")
     findings = json.loads(result.stdout)["findings"]
     assert (result.returncode, result.stderr) == (1, "")
     assert [each["level"] for each in findings] == ["failed", "ok", "ok"]

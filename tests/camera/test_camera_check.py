@@ -14,6 +14,7 @@ from edge.camera.check import check_lock
 from edge.camera.lock import LOCK
 from edge.camera.store import Store
 from edge.doctor.finding import Finding
+from tests.camera import run_camera
 from tests.conftest import run_module
 from tests.support.mjpeg_server import MjpegServer, Raw, Single, Stream, noise
 from tests.support.pictures import MODELS, SAMPLES
@@ -25,18 +26,7 @@ _WRITABLE = Finding("folder", "ok", "can be written")
 
 
 def _check(source: str, out: Path, *more: str) -> tuple[int, dict[str, dict[str, Any]]]:
-    result = run_module(
-        "edge.camera",
-        "--check",
-        "--json",
-        "--source",
-        source,
-        "--out",
-        out,
-        "--interval",
-        "0.1",
-        *more,
-    )
+    result = run_camera("--check --json --interval 0.1", *more, source=source, out=out)
     findings = json.loads(result.stdout)["findings"]
     return result.returncode, {finding["check"]: finding for finding in findings}
 
@@ -74,7 +64,7 @@ def test_fault_68_check_discards_the_frames_that_the_loop_discards(tmp_path: Pat
 
 
 def test_check_takes_a_contract_beside_the_model(tmp_path: Path) -> None:
-    bad = run_module("edge.camera", "--check", "--contract", tmp_path / "c.json")
+    bad = run_camera("--check", contract=tmp_path / "c.json")
     assert bad.returncode == 2
     assert "--contract goes with --model" in bad.stderr
     (tmp_path / "c.json").write_text("{}")
@@ -131,10 +121,7 @@ def test_fault_68_a_status_file_that_cannot_be_written_is_a_finding_and_told_onc
     source = str(SAMPLES[0].parent)
     found = _check(source, tmp_path / "out", "--status-file", str(status))
     assert (found[0], found[1]["status"]["level"]) == (0, "warning")
-    result = run_module(
-        "edge.camera", "--source", source, "--interval", "0", "--count", "3", "--save", "none",
-        "--status-file", status,
-    )  # fmt: skip
+    result = run_camera("--interval 0 --count 3 --save none", source=source, status_file=status)
     assert result.returncode == 0
     assert result.stderr.count(f"{status}: the status can't be written") == 1
 

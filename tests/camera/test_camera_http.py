@@ -25,7 +25,7 @@ from edge.camera.sources.http import HttpCamera
 from edge.camera.sources.opencv import OpenCVCamera
 from edge.camera.sources.rtsp import explain_rtsp
 from edge.errors import CameraError
-from tests.conftest import run_module
+from tests.camera import run_camera
 from tests.support.mjpeg_server import NONCE, MjpegServer, Raw, Single, Stream, noise, smooth
 
 if TYPE_CHECKING:
@@ -49,6 +49,12 @@ def _states(url: str, analyzer: Analyzer, count: int = 3, interval_s: float = 0.
     return [snapshot.frame_state for snapshot in loop]
 
 
+def _try(url: str, timeout_s: float = 10.0) -> None:
+    camera = HttpCamera(url, timeout_s=timeout_s)
+    camera.open()
+    camera.close()
+
+
 def _parts(head: str, tail: str = "\r\n") -> Stream:
     return Stream(noise(), head=head, tail=tail)
 
@@ -56,19 +62,11 @@ def _parts(head: str, tail: str = "\r\n") -> Stream:
 def test_fault_59_a_cut_jpeg_in_a_stream_is_damaged_and_never_analysed(tmp_path: Path) -> None:
     frames = (_cut(jpeg) for jpeg in noise())
     with MjpegServer(stream=Stream(frames)) as server:
-        result = run_module(
-            "edge.camera",
-            "--source",
-            server.url(),
-            "--interval",
-            "0.1",
-            "--count",
-            "5",
-            "--json",
-            "--out",
-            tmp_path,
-            "--status-file",
-            tmp_path / "status.json",
+        result = run_camera(
+            "--interval 0.1 --count 5 --json",
+            source=server.url(),
+            out=tmp_path,
+            status_file=tmp_path / "status.json",
         )
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     assert result.returncode == 0
@@ -119,6 +117,7 @@ def test_a_frame_is_turned_upright_by_exif_as_a_file_is() -> None:
     assert (frame == decode(turned).image_bgr).all()
 
 
+_HEAD = "--frame\r\nContent-Type: image/jpeg\r\n"
 _ODD = {
     "as it should be": Stream(noise()),
     "no first boundary": _parts(
@@ -139,14 +138,10 @@ _ODD = {
         "--frame\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello\r\n"
         "--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {length}\r\n\r\n"
     ),
-    "a length of 0": _parts("--frame\r\nContent-Type: image/jpeg\r\nContent-Length: 0\r\n\r\n"),
+    "a length of 0": _parts(f"{_HEAD}Content-Length: 0\r\n\r\n"),
     "no pause": Stream(noise(), every_s=0),
-    "a length that is too small": _parts(
-        "--frame\r\nContent-Type: image/jpeg\r\nContent-Length: 2000\r\n\r\n"
-    ),
-    "a length that is too large": _parts(
-        "--frame\r\nContent-Type: image/jpeg\r\nContent-Length: 99999\r\n\r\n"
-    ),
+    "a length that is too small": _parts(f"{_HEAD}Content-Length: 2000\r\n\r\n"),
+    "a length that is too large": _parts(f"{_HEAD}Content-Length: 99999\r\n\r\n"),
 }
 
 
@@ -237,13 +232,7 @@ def test_fault_66_a_stream_that_ends_every_few_pictures_is_connected_to_once_a_s
     assert loop.status.failures == 0
 
 
-@pytest.mark.parametrize(
-    "head",
-    [
-        "--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {length}\r\n\r\n",
-        "--frame\r\nContent-Type: image/jpeg\r\n\r\n",
-    ],
-)
+@pytest.mark.parametrize("head", [f"{_HEAD}Content-Length: {{length}}\r\n\r\n", f"{_HEAD}\r\n"])
 def test_fault_66_a_frame_every_two_seconds_is_not_stale_and_warms_up_in_time(
     head: str, int8_analyzer: Analyzer
 ) -> None:
@@ -382,9 +371,7 @@ def test_fault_67_each_wrong_answer_is_told_with_its_own_fix(answer: Raw, expect
 def test_fault_67_a_password_is_asked_for_as_cameras_do(scheme: str, challenge: str) -> None:
     answer = Single(noise(), user=_USER, scheme=scheme, challenge=challenge)
     with MjpegServer(capture=answer) as server:
-        camera = HttpCamera(server.url("capture", f"admin:{_PASSWORD}"))
-        camera.open()
-        camera.close()
+        _try(server.url("capture", f"admin:{_PASSWORD}"))
 
 
 @pytest.mark.parametrize(
@@ -409,9 +396,7 @@ def test_fault_67_a_password_with_any_sign_in_it_works_and_a_wrong_one_is_tried_
     scheme: str, written: str
 ) -> None:
     with MjpegServer(capture=Single(noise(), user=_USER, scheme=scheme)) as server:
-        camera = HttpCamera(server.url("capture", f"admin:{written}"))
-        camera.open()
-        camera.close()
+        _try(server.url("capture", f"admin:{written}"))
         assert server.requests["capture"] == 2
         with pytest.raises(CameraError, match=r"refuses this user and password \(401\)"):
             HttpCamera(server.url("capture", "admin:wrong")).open()
@@ -430,9 +415,7 @@ def test_a_password_is_not_sent_on_to_another_host() -> None:
 def test_a_redirect_on_the_same_camera_is_followed() -> None:
     with MjpegServer(capture=Single(noise(), user=_USER)) as server:
         server.answers["stream"] = Raw(status=302, type=None, headers={"Location": "/capture"})
-        camera = HttpCamera(server.url(user=f"admin:{_PASSWORD}"))
-        camera.open()
-        camera.close()
+        _try(server.url(user=f"admin:{_PASSWORD}"))
 
 
 def _serving(answer: Callable[[socket.socket], None]) -> int:
@@ -528,9 +511,7 @@ def test_fault_67_a_certificate_without_the_cameras_name_is_trusted_where_it_is_
         with pytest.raises(CameraError, match="not trusted"):
             HttpCamera(server.url("capture")).open()
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-        camera = HttpCamera(server.url("capture"))
-        camera.open()
-        camera.close()
+        _try(server.url("capture"))
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "gone.pem"))
         with pytest.raises(CameraError, match=r"SSL_CERT_FILE names a file .* there \(.*gone.pem"):
             HttpCamera(server.url("capture")).open()
@@ -544,9 +525,7 @@ def test_fault_67_a_certificate_that_is_not_trusted_names_the_way_to_trust_it(
         with pytest.raises(CameraError, match=r"not trusted .*clock right.*SSL_CERT_FILE"):
             HttpCamera(server.url("capture")).open()
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-        camera = HttpCamera(server.url("capture"))
-        camera.open()
-        camera.close()
+        _try(server.url("capture"))
 
 
 @pytest.mark.parametrize(
@@ -628,9 +607,7 @@ def test_what_seems_odd_about_a_frame_is_a_warning_as_of_a_file() -> None:
     image = np.random.default_rng(0).integers(0, 255, (120, 160, 4), dtype=np.uint8)
     data = cv2.imencode(".png", image)[1].tobytes()
     with MjpegServer(capture=Single([data] * 9, type="image/png")) as server:
-        result = run_module(
-            "edge.camera", "--source", server.url("capture"), "--count", "1", "--save", "none"
-        )
+        result = run_camera("--count 1 --save none", source=server.url("capture"))
     assert "; warning: transparent pixels count" in result.stdout
 
 

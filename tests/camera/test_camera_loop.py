@@ -7,7 +7,7 @@ import os
 import threading
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -28,7 +28,7 @@ from edge.camera.sources.opencv import OpenCVCamera
 from edge.errors import CameraError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -62,6 +62,24 @@ def _picture(seed: int = 0, height: int = 120) -> NDArray[np.uint8]:
     return rng.integers(60, 200, (height, 160, 3), dtype=np.uint8)
 
 
+class _Made(NamedTuple):
+    clock: SimulatedClock
+    camera: ScriptedCamera
+    analyzer: _Analyzer
+    loop: SnapshotLoop
+
+
+def _make(
+    steps: Sequence[Any], *, slow_s: float = 0.0, analysis_s: float = 0.0, **settings: Any
+) -> _Made:
+    clock = SimulatedClock()
+    camera = ScriptedCamera(clock, steps, slow_s=slow_s)
+    analyzer = _Analyzer(clock, analysis_s)
+    return _Made(
+        clock, camera, analyzer, SnapshotLoop(camera, analyzer, Settings(**settings), clock=clock)
+    )
+
+
 @contextmanager
 def _watching(
     camera: ScriptedCamera, clock: SimulatedClock, **parts: Any
@@ -83,12 +101,9 @@ def _later(clock: SimulatedClock, seconds: float, action: Callable[[], None]) ->
 
 
 def test_snapshots_come_at_the_interval_and_the_camera_is_closed_at_the_end() -> None:
-    clock = SimulatedClock()
-    camera = ScriptedCamera(clock)
-    loop = SnapshotLoop(camera, _Analyzer(clock), Settings(interval_s=10, count=4), clock=clock)
-    assert [(clock.monotonic(), s.frame_state) for s in loop] == [
-        (0, "ok"), (10, "ok"), (20, "ok"), (30, "ok"),
-    ]  # fmt: skip
+    clock, camera, _analyzer, loop = _make([], interval_s=10, count=4)
+    taken = [(clock.monotonic(), s.frame_state) for s in loop]
+    assert taken == [(0, "ok"), (10, "ok"), (20, "ok"), (30, "ok")]
     assert (camera.opened, camera.closed, camera.is_open) == (1, 1, False)
 
 
@@ -124,13 +139,9 @@ def test_fault_33_a_device_that_is_not_permitted_names_the_group(
 
 
 def test_fault_34_a_read_that_never_returns_is_given_up_in_time() -> None:
-    clock = SimulatedClock()
-    camera = ScriptedCamera(clock, [_picture(), "hang"])
     patience = Patience(read_s=5, stuck_s=60)
     before = threading.active_count()
-    loop = SnapshotLoop(
-        camera, _Analyzer(clock), Settings(interval_s=10, patience=patience), clock=clock
-    )
+    clock, camera, _analyzer, loop = _make([_picture(), "hang"], interval_s=10, patience=patience)
     snapshots = iter(loop)
     next(snapshots)
     with pytest.raises(CameraStuckError, match="doesn't return"):
@@ -153,19 +164,14 @@ def test_fault_34_a_read_that_comes_back_late_is_dropped_and_the_camera_opened_a
 
 @pytest.mark.parametrize("fault", ["fail", "none", "raise"])
 def test_fault_35_a_read_that_gives_nothing_is_a_failure(fault: str) -> None:
-    clock = SimulatedClock()
-    camera = ScriptedCamera(clock, [_picture(), fault])  # type: ignore[list-item]
-    loop = SnapshotLoop(camera, _Analyzer(clock), Settings(interval_s=10, count=2), clock=clock)
+    _clock, camera, _analyzer, loop = _make([_picture(), fault], interval_s=10, count=2)
     assert [s.frame_state for s in loop] == ["ok", "ok"]
     assert (loop.status.failures, camera.opened) == (1, 2)
 
 
 def test_fault_35_an_old_frame_is_never_analysed_and_reopens_the_camera() -> None:
-    clock = SimulatedClock()
     frozen = _picture()
-    camera = ScriptedCamera(clock, [frozen] * 4)
-    analyzer = _Analyzer(clock)
-    loop = SnapshotLoop(camera, analyzer, Settings(interval_s=10, count=5), clock=clock)
+    _clock, camera, analyzer, loop = _make([frozen] * 4, interval_s=10, count=5)
     assert [s.frame_state for s in loop] == ["ok", "stale", "stale", "stale", "ok"]
     assert len(analyzer.seen) == 2
     assert (loop.status.failures, camera.opened) == (1, 2)
@@ -174,33 +180,29 @@ def test_fault_35_an_old_frame_is_never_analysed_and_reopens_the_camera() -> Non
 def test_fault_59_damaged_frames_are_counted_told_once_and_reopen_the_camera(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    clock = SimulatedClock()
-    camera = ScriptedCamera(
-        clock, [_picture(), "damaged", "damaged", "damaged", "damaged", _picture(1), "damaged"]
+    _clock, camera, analyzer, loop = _make(
+        [_picture(), "damaged", "damaged", "damaged", "damaged", _picture(1), "damaged"],
+        interval_s=10,
+        count=8,
     )
-    analyzer = _Analyzer(clock)
-    loop = SnapshotLoop(camera, analyzer, Settings(interval_s=10, count=8), clock=clock)
     with caplog.at_level(logging.WARNING, "edge.camera"):
         snapshots = list(loop)
-    assert [s.frame_state for s in snapshots] == [
-        "ok", *["damaged"] * 4, "ok", "damaged", "ok",
-    ]  # fmt: skip
+    states = [s.frame_state for s in snapshots]
+    assert states == ["ok", *["damaged"] * 4, "ok", "damaged", "ok"]
     assert len(analyzer.seen) == 3
     assert loop.status.counts["damaged"] == 5
     assert (loop.status.failures, camera.opened) == (1, 2)
     assert snapshots[1].to_dict()["damage"] == "scripted: damaged, as told"
     assert "label" not in snapshots[1].to_dict()
     assert [text.split(":")[0] for text in caplog.messages] == [
-        "a damaged frame, not analysed", "camera lost", "camera is back after 20 s and 1 tries",
-    ]  # fmt: skip
+        *("a damaged frame, not analysed", "camera lost", "camera is back after 20 s and 1 tries")
+    ]
 
 
 def test_fault_59_a_camera_that_gives_nothing_but_damage_is_looked_at_for_as_long_as_asked() -> (
     None
 ):
-    clock = SimulatedClock()
-    camera = ScriptedCamera(clock, ["damaged"] * 1000)
-    loop = SnapshotLoop(camera, _Analyzer(clock), Settings(interval_s=60, count=600), clock=clock)
+    _clock, camera, _analyzer, loop = _make(["damaged"] * 1000, interval_s=60, count=600)
     assert {s.frame_state for s in loop} == {"damaged"}
     assert loop.status.counts["damaged"] == 600
     assert camera.opened == 600 // 3  # not once more than every third frame
@@ -211,12 +213,9 @@ def test_fault_59_a_camera_that_gives_nothing_but_damage_is_looked_at_for_as_lon
 def test_fault_59_rows_that_a_decoder_filled_in_are_damage(
     fill: tuple[int, int, int], share: float
 ) -> None:
-    clock = SimulatedClock()
     image = _picture()
     image[round(120 * (1 - share)) :] = fill
-    camera = ScriptedCamera(clock, [image])
-    analyzer = _Analyzer(clock)
-    loop = SnapshotLoop(camera, analyzer, Settings(count=1), clock=clock)
+    _clock, _camera, analyzer, loop = _make([image], count=1)
     (snapshot,) = loop
     assert snapshot.frame_state == "damaged"
     assert "one colour" in snapshot.to_dict()["damage"]
@@ -241,12 +240,10 @@ def test_fault_59_a_black_or_white_bottom_is_a_warning_and_no_damage(
 
 
 def test_bars_above_and_below_darkness_and_glare_are_no_damage() -> None:
-    clock = SimulatedClock()
     bars = _picture()
     bars[:20] = bars[-20:] = 16
     black, white = np.zeros((120, 160, 3), np.uint8), np.full((120, 160, 3), 255, np.uint8)
-    camera = ScriptedCamera(clock, [bars, black, white])
-    loop = SnapshotLoop(camera, _Analyzer(clock), Settings(interval_s=1, count=3), clock=clock)
+    loop = _make([bars, black, white], interval_s=1, count=3).loop
     assert [s.frame_state for s in loop] == ["ok", "black", "saturated"]
 
 
@@ -316,22 +313,17 @@ def test_fault_37_a_camera_gone_for_a_day_costs_bounded_retries_and_log_lines(
 
 
 def test_fault_38_a_frame_of_another_size_is_not_analysed_and_reopens_the_camera() -> None:
-    clock = SimulatedClock()
-    camera = ScriptedCamera(clock, [_picture(), _picture(1, 60), _picture(2, 60)])
-    analyzer = _Analyzer(clock)
-    loop = SnapshotLoop(camera, analyzer, Settings(interval_s=10, count=3), clock=clock)
+    _clock, camera, analyzer, loop = _make(
+        [_picture(), _picture(1, 60), _picture(2, 60)], interval_s=10, count=3
+    )
     assert [s.frame_state for s in loop] == ["ok", "wrong_size", "ok"]
     assert [seen.shape[0] for seen in analyzer.seen] == [120, 60]
     assert camera.opened == 2
 
 
 def test_fault_38_black_frames_while_it_warms_up_are_discarded() -> None:
-    clock = SimulatedClock()
     black = np.zeros((120, 160, 3), np.uint8)
-    camera = ScriptedCamera(clock, [black, black, black, _picture(), black])
-    loop = SnapshotLoop(
-        camera, _Analyzer(clock), Settings(interval_s=10, count=2, warmup=3), clock=clock
-    )
+    loop = _make([black, black, black, _picture(), black], interval_s=10, count=2, warmup=3).loop
     assert [(s.frame_state, s.analysis is None) for s in loop] == [("ok", False), ("black", True)]
 
 
@@ -345,21 +337,14 @@ def test_fault_39_the_cadence_takes_no_notice_of_the_wall_clock() -> None:
 
 
 def test_fault_40_a_capture_slower_than_the_interval_skips_and_never_lags() -> None:
-    clock = SimulatedClock()
-    camera = ScriptedCamera(clock, slow_s=1)
-    loop = SnapshotLoop(
-        camera, _Analyzer(clock, slow_s=23), Settings(interval_s=10, count=4), clock=clock
-    )
+    clock, _camera, _analyzer, loop = _make([], slow_s=1, analysis_s=23, interval_s=10, count=4)
     taken = [(clock.monotonic(), s.age_ms) for s in loop]
     assert taken == [(24, 1000), (54, 1000), (84, 1000), (114, 1000)]
     assert loop.status.counts["skipped"] == 12 - 4  # of the places at 0, 10, ... 110
 
 
 def test_fault_40_a_frame_that_took_too_long_to_come_is_stale() -> None:
-    clock = SimulatedClock()
-    camera = ScriptedCamera(clock, slow_s=3)
-    analyzer = _Analyzer(clock)
-    loop = SnapshotLoop(camera, analyzer, Settings(count=1, max_age_s=2), clock=clock)
+    _clock, _camera, analyzer, loop = _make([], slow_s=3, count=1, max_age_s=2)
     assert [s.frame_state for s in loop] == ["stale"]
     assert analyzer.seen == []
 
@@ -400,9 +385,7 @@ def test_a_cameras_clock_that_runs_wrong_for_a_month_makes_no_frame_stale(rate: 
 
 
 def test_fault_48_a_stop_ends_a_wait_at_once_and_releases_the_camera() -> None:
-    clock = SimulatedClock()
-    camera = ScriptedCamera(clock)
-    loop = SnapshotLoop(camera, _Analyzer(clock), Settings(interval_s=1000), clock=clock)
+    clock, camera, _analyzer, loop = _make([], interval_s=1000)
     snapshots = iter(loop)
     next(snapshots)
     _later(clock, 7, loop.stop)
@@ -412,11 +395,7 @@ def test_fault_48_a_stop_ends_a_wait_at_once_and_releases_the_camera() -> None:
 
 
 def test_fault_48_a_stop_in_a_read_that_hangs_ends_within_the_time_of_a_read() -> None:
-    clock = SimulatedClock()
-    camera = ScriptedCamera(clock, ["hang"])
-    loop = SnapshotLoop(
-        camera, _Analyzer(clock), Settings(patience=Patience(read_s=5)), clock=clock
-    )
+    clock, camera, _analyzer, loop = _make(["hang"], patience=Patience(read_s=5))
     _later(clock, 2, loop.stop)
     assert list(loop) == []
     assert clock.monotonic() == 2 + 5

@@ -39,8 +39,10 @@ class _Server:
     def start(self) -> None:
         self._process = subprocess.Popen(
             [_PYTHON, ROOT / "tests/support/rtsp_server.py", str(self.port)],
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        )  # fmt: skip
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
         assert self._process.stdout is not None
         self.port = int(self._process.stdout.readline())
 

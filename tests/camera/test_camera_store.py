@@ -75,8 +75,10 @@ def test_a_snapshot_is_a_picture_and_a_line_that_it_carries_too(tmp_path: Path) 
     assert read_comment(path) == line
     assert line["saved"] == os.path.basename(path)
     assert (line["label"], line["model"], line["captured_at"]) == (
-        "benign", {"name": "m"}, "2026-01-01T00:00:00.000+00:00",
-    )  # fmt: skip
+        "benign",
+        {"name": "m"},
+        "2026-01-01T00:00:00.000+00:00",
+    )
     _assert_whole(tmp_path)
 
 
@@ -282,10 +284,7 @@ def test_fault_45_a_folder_that_is_deleted_is_made_again(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EIO])
 def test_fault_46_a_disk_that_refuses_is_a_state_logged_once_and_left_again(
-    tmp_path: Path,
-    number: int,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = Store(str(tmp_path))
 
@@ -335,10 +334,7 @@ def test_a_second_loop_on_the_same_folder_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL])
 def test_fault_68_a_share_without_locks_is_written_to_with_one_warning(
-    tmp_path: Path,
-    number: int,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def flock(*_: object) -> None:
         raise OSError(number, os.strerror(number))
@@ -380,5 +376,6 @@ def test_logs_of_days_without_pictures_go_first_when_space_is_short(
     monkeypatch.setattr(store, "_keep", None)
     assert store.save(make(3)) is not None
     assert sorted(p.name for p in tmp_path.glob("*.jsonl")) == [
-        "snapshots-20260103.jsonl", "snapshots-20260104.jsonl",
-    ]  # fmt: skip
+        "snapshots-20260103.jsonl",
+        "snapshots-20260104.jsonl",
+    ]

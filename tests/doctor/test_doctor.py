@@ -541,7 +541,7 @@ def test_fault_68_a_picture_and_a_model_that_are_refused_are_given_a_command(
 
 
 _DEBIAN = """\
-library package, libopenblas.so.0 libopenblas0, libgfortran.so.5 libgfortran5,
+libopenblas.so.0 libopenblas0, libgfortran.so.5 libgfortran5,
 libjpeg.so.62 libjpeg62-turbo, libquadmath.so.0 libquadmath0, libstdc++.so.6 libstdc++6,
 libX11.so.6 libx11-6, libSM.so.6 libsm6, libtiff.so.6 libtiff6, libavcodec.so.59 libavcodec59,
 libusb-1.0.so.0 libusb-1.0-0, libImath-3_1.so.29 libimath-3-1-29, libz.so.1 zlib1g,

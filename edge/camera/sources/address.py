@@ -1,4 +1,4 @@
-"""Addresses of cameras: taken apart as people write them, and shown without anything secret.
+"""Takes a camera's address apart, and shows it without anything secret.
 
 People paste passwords as they are.  RFC 3986, 3.2, ends the authority at the first ``/``, ``?`` or
 ``#`` and has ``@`` once in it, so a password with one of these in it is an address that urllib and

@@ -1,4 +1,4 @@
-"""The cameras there are, by what ``--source`` says; and a folder played as one."""
+"""Chooses the camera that ``--source`` names, and plays a folder of pictures as one."""
 
 from __future__ import annotations
 
@@ -30,6 +30,20 @@ TAKEN = (
 
 _OTHERS = {"csi": "--source picamera2", "libcamera": "--source picamera2", "rtspx": "rtsps://"}
 """What to use instead of addresses that other programs take; UniFi cameras show ``rtspx``."""
+
+
+_LOOKS_LIKE = {
+    r"\s!\s|^\w+src\b": "a GStreamer pipeline isn't taken",
+    r"^(?:[\w.-]+:\d+(?:/|$)|\[[0-9A-Fa-f:]+\]|\d+(?:\.\d+){3}|//|(?:rtsps?|https?)\b)": (
+        "an address needs its scheme: rtsp://HOST:PORT/PATH or http://HOST:PORT/PATH"
+    ),
+    r"^(?!.*://).*(?:[*?\[]|%\d*d)": "a pattern isn't taken: give the folder",
+    r"(?i)^[^/]*(?:csi|pi|libcamera)[^/]*$": (
+        "no camera of this name; a Raspberry Pi's own is picamera2"
+    ),
+    "": "no camera, file or folder of this name",
+}
+"""What a source that is no camera seems to be."""
 
 
 class PictureFolder(Camera):
@@ -124,15 +138,5 @@ def _no_source(source: str) -> CameraError:
     # A pipeline, or an address that lacks its scheme, may hold a password.
     is_name = re.fullmatch(r"[\w.%-]*|(?:/(?!/)|[.~])[^@?=&!:]*", source)
     name = printable(source) if is_name else "--source"
-    problem = "no camera, file or folder of this name"
-    if re.search(r"\s!\s|^\w+src\b", source):
-        problem = "a GStreamer pipeline isn't taken"
-    elif re.match(
-        r"[\w.-]+:\d+(?:/|$)|\[[0-9A-Fa-f:]+\]|\d+(?:\.\d+){3}|//|(?:rtsps?|https?)\b", source
-    ):
-        problem = "an address needs its scheme: rtsp://HOST:PORT/PATH or http://HOST:PORT/PATH"
-    elif re.search(r"[*?\[]|%\d*d", source) and "://" not in source:
-        problem = "a pattern isn't taken: give the folder"
-    elif re.search("csi|pi|libcamera", source, re.IGNORECASE) and "/" not in source:
-        problem = "no camera of this name; a Raspberry Pi's own is picamera2"
+    problem = next(text for pattern, text in _LOOKS_LIKE.items() if re.search(pattern, source))
     return CameraError(f"{name}: {problem}", f"--source takes {TAKEN}")

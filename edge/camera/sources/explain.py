@@ -29,12 +29,7 @@ def explain_status(
 ) -> CameraError:
     """Return the error for a status that an HTTP or RTSP server answered with.
 
-    Args:
-        name: what to call the camera.
-        code: the status.
-        with_user: a user and a password were given.
-        challenges: the kinds of login that it asks for (RFC 9110, 11.6.1).
-
+    Its ``challenges`` are the kinds of login that it asks for (RFC 9110, 11.6.1).
     """
     reason = http.client.responses.get(code)
     problem = f"the camera answers with status {code}{f' ({reason})' if reason else ''}"

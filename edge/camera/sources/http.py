@@ -1,4 +1,4 @@
-"""A camera that is reached by HTTP: a stream of JPEGs, or one anew for each request.
+"""Reads a camera by HTTP: a stream of JPEGs, or one JPEG for each request.
 
 The bytes of each picture pass through our hands, and so through the same checks as a file.  Of a
 stream only the newest picture's bytes are kept, and only those that are wanted are decoded.

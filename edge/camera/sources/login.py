@@ -26,9 +26,7 @@ _ALGORITHMS = {
 class Login(urllib_request.BaseHandler):
     """Answers a server that asks for a password, once: cameras lock users out after a few tries.
 
-    Args:
-        address: whose password it is; no other host gets it.
-
+    No other host than the address's own gets it.
     """
 
     def __init__(self, address: Address) -> None:
@@ -47,14 +45,9 @@ class Login(urllib_request.BaseHandler):
 
 
 def authorization(challenges: Iterable[str], address: Address, method: str, uri: str) -> str | None:
-    """Return the header that answers a server; None without a user, or if it asks otherwise.
+    """Return the header that answers a server's challenges; None if there is none.
 
-    Args:
-        challenges: the values of its WWW-Authenticate.
-        address: has the user and the password.
-        method: such as "GET".
-        uri: what is asked for, as it stands in the request.
-
+    ``uri`` is what is asked for, as it stands in the request.
     """
     if address.user is None:
         return None

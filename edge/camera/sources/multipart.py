@@ -1,4 +1,4 @@
-"""The pictures of a multipart stream (RFC 2046, 5.1), as cameras send it rather than as it says.
+"""Finds the pictures in a multipart stream (RFC 2046, 5.1), as sloppy as cameras send it.
 
 Cameras leave out the first boundary, quote it or count its dashes in, end lines with LF alone,
 leave lengths out or get them wrong, or send one JPEG behind the other.  So a picture begins where

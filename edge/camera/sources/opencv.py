@@ -1,4 +1,4 @@
-"""Cameras that OpenCV reads: V4L2 devices, RTSP streams, and video files played as a camera.
+"""Reads what OpenCV can: V4L2 devices, RTSP streams, and video files played as a camera.
 
 Here the compressed frame is in the decoder's hands.  A device's JPEG is refused by OpenCV if it is
 cut.  FFmpeg conceals what is lost of a stream: rows filled with one colour are seen in the pixels
@@ -101,10 +101,8 @@ class OpenCVCamera(Camera):
     def _open_stream(self) -> cv2.VideoCapture:
         assert self._address is not None
         timeout_ms = round(self._timeout_s * 1e3)
-        limits = [
-            *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, timeout_ms),
-            *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, timeout_ms),
-        ]
+        limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, timeout_ms]
+        limits += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, timeout_ms]
         capture = cv2.VideoCapture(self._address.full, cv2.CAP_FFMPEG, limits)
         if not capture.isOpened():
             if self._has_times:

@@ -1,8 +1,8 @@
-"""A Raspberry Pi's own camera."""
+"""Reads a Raspberry Pi's own camera."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edge.camera.interfaces import Camera
 from edge.errors import CameraError
@@ -16,10 +16,6 @@ class PiCamera(Camera):
     """A Raspberry Pi's camera, by picamera2, which Raspberry Pi OS ships (not on PyPI for all).
 
     Written from picamera2's documented interface; not yet run on a Raspberry Pi.
-
-    Args:
-        size_wh: width and height of the frames, in pixels.
-
     """
 
     live = False  # libcamera's own thread keeps taking frames; each call waits for a new one
@@ -29,7 +25,7 @@ class PiCamera(Camera):
     def __init__(self, *, size_wh: tuple[int, int] = (1280, 960)) -> None:
         self.name = "picamera2"
         self._size_wh = size_wh
-        self._camera: object = None
+        self._camera: Any = None
         self._image: NDArray[np.uint8] | None = None
 
     def open(self) -> None:
@@ -56,7 +52,7 @@ class PiCamera(Camera):
 
     def grab(self) -> bool:
         """Wait for a frame that was captured after this call."""
-        request = self._camera.capture_request(flush=True)  # type: ignore[attr-defined]
+        request = self._camera.capture_request(flush=True)
         try:
             self._image = request.make_array("main")
         finally:
@@ -70,5 +66,5 @@ class PiCamera(Camera):
     def close(self) -> None:
         """Stop and release it."""
         if self._camera is not None:
-            self._camera.close()  # type: ignore[attr-defined]
+            self._camera.close()
             self._camera = None

@@ -27,14 +27,7 @@ _MISMATCHES = (62, 64)
 
 
 class Requester:
-    """Sends one request after the other.  No proxies; redirects lead to HTTP only.
-
-    Args:
-        name: what to call the camera.
-        address: where it is.
-        timeout_s: how long it may take to answer, in seconds.
-
-    """
+    """Sends one request after the other.  No proxies; redirects lead to HTTP only."""
 
     def __init__(self, name: str, address: Address, timeout_s: float) -> None:
         self._name, self._address, self._timeout_s = name, address, timeout_s
