@@ -1,26 +1,21 @@
 """A network camera on loopback, for tests and benchmarks: it answers each path as it is told.
 
-    with MjpegServer(stream=Stream([jpeg, jpeg]), secret=Single(jpeg, user=("me", "pw"))) as server:
-        server.url("stream")                # http://127.0.0.1:PORT/stream
-
-``python -m tests.support.mjpeg_server PICTURE [SECONDS]`` serves one picture, new in each
-frame, for hands and eyes: /stream, /capture and /.
+Use it as ``with MjpegServer(stream=Stream([jpeg]), secret=Single([jpeg], user=("me", "pw"))) as
+server``; ``server.url("stream")`` is then http://127.0.0.1:PORT/stream.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import itertools
-import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.request import parse_http_list, parse_keqv_list
 
 import cv2
 import numpy as np
@@ -195,10 +190,7 @@ def _is_allowed(answer: Raw, request: Any) -> bool:
     if answer.scheme == "Basic":
         return bool(given == "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode())
     # RFC 7616, 3.4.1
-    fields = {
-        part.partition("=")[0]: part.partition("=")[2].strip('"')
-        for part in given.removeprefix("Digest ").split(", ")
-    }
+    fields = parse_keqv_list(parse_http_list(given.removeprefix("Digest ")) if given else [])
     algorithm = answer.scheme.partition(" ")[2]
     name = {"MD5": "md5", "SHA-256": "sha256"}[algorithm.removesuffix("-sess")]
 
@@ -211,17 +203,3 @@ def _is_allowed(answer: Raw, request: Any) -> bool:
     second = digest(f"GET:{request.path}")
     middle = ":".join(fields.get(key, "") for key in ("nonce", "nc", "cnonce", "qop"))
     return fields.get("response") == digest(f"{first}:{middle}:{second}")
-
-
-if __name__ == "__main__":
-    data = Path(sys.argv[1]).read_bytes()
-    pause = float(sys.argv[2]) if len(sys.argv) > 2 else 0.1
-
-    def new() -> Iterator[bytes]:  # as a comment's text, so that no two are alike
-        for number in itertools.count():
-            yield data + b"%d" % number
-
-    with MjpegServer(stream=Stream(new(), every_s=pause), capture=Single(new())) as running:
-        print(running.url(), running.url("capture"), flush=True)
-        while True:
-            time.sleep(60)

@@ -32,7 +32,7 @@ class Login(urllib_request.BaseHandler):
     def __init__(self, address: Address) -> None:
         self._address = address
 
-    def http_error_401(self, request: Any, _response: Any, *rest: Any) -> Any:
+    def http_error_401(self, request: Any, response: Any, *rest: Any) -> Any:
         """Send the request again with the password; None if that isn't for this server."""
         challenges = rest[-1].get_all("WWW-Authenticate", ())
         if request.has_header("Authorization") or not self._address.is_asked(request.full_url):
@@ -40,6 +40,7 @@ class Login(urllib_request.BaseHandler):
         header = authorization(challenges, self._address, request.get_method(), request.selector)
         if header is None:
             return None
+        response.close()  # small cameras serve one at a time
         request.add_unredirected_header("Authorization", header)
         return self.parent.open(request, timeout=request.timeout)
 
