@@ -41,10 +41,8 @@ which annotated pictures to save; each snapshot but with none gets a line in the
 _WARMUP = """\
 frames to discard after each opening, for as long as a read may take at most (default: 10 of a
 camera that gives a stream, else 0)"""
-_TIMEOUT = """\
-give up a read after this long, opening after three times as long (default: 5)"""
-_STATUS = """\
-keep counts, camera, disk and temperature in this JSON file; best below /run"""
+_TIMEOUT = "give up a read after this long, opening after three times as long (default: 5)"
+_STATUS = "keep counts, camera, disk and temperature in this JSON file; best below /run"
 _CHECK = """\
 take three snapshots as the loop does, try model and disk, save nothing, say what is wrong and how
 to mend it, and end"""

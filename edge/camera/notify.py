@@ -25,9 +25,7 @@ _LOG = logging.getLogger("edge.camera")
 class SystemdNotifier:
     """Datagrams to the socket that systemd names in NOTIFY_SOCKET; without one, nothing happens.
 
-    Args:
-        address: the socket's path; ``@`` at its start is the abstract name space.
-
+    ``@`` at the start of its path is the abstract name space.
     """
 
     def __init__(self, address: str | None = None) -> None:

@@ -58,15 +58,12 @@ class Reader:
     """Opens a camera, keeps it fresh, hands out a frame when asked, closes it.
 
     A live camera is grabbed all the time and decoded only when a frame is wanted: nothing old can
-    queue up, and nothing is kept.  Everything that happens goes to ``inbox``.
+    queue up, and nothing is kept.  Everything that happens goes to ``inbox``: :class:`Opened`,
+    :class:`Got` and, last and always, :class:`Ended`.
 
     Args:
-        camera: opened, used and closed on this reader's thread.
-        clock: for the time of each frame.
-        inbox: gets :class:`Opened`, :class:`Got` and, last and always, :class:`Ended`.
         warmup: how many frames to discard first; None is the camera's own number.
-        warmup_s: the time after which no more are discarded, in seconds: a slow stream's frames
-            are far apart, and its camera has settled.
+        warmup_s: when no more are discarded, in seconds: a slow stream's camera has settled.
 
     """
 

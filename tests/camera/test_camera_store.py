@@ -28,7 +28,6 @@ from edge.picture.comment import add_comment, read_comment
 from tests.support.pictures import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 _START = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -366,15 +365,14 @@ def test_logs_of_days_without_pictures_go_first_when_space_is_short(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Store(str(tmp_path), keep=1)
-    make: Callable[[int], Snapshot] = lambda day: _snapshot(day, days=day)  # noqa: E731
     for day in range(3):
-        store.save(make(day))
+        store.save(_snapshot(day, days=day))
     assert len(list(tmp_path.glob("*.jsonl"))) == 3
     free = iter([0, 10**12])
     monkeypatch.setattr(store, "_min_free", 1000)
     monkeypatch.setattr(store, "_free", lambda: next(free))
     monkeypatch.setattr(store, "_keep", None)
-    assert store.save(make(3)) is not None
+    assert store.save(_snapshot(3, days=3)) is not None
     assert sorted(p.name for p in tmp_path.glob("*.jsonl")) == [
         "snapshots-20260103.jsonl",
         "snapshots-20260104.jsonl",

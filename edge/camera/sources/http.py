@@ -62,12 +62,7 @@ class HttpCamera(Camera):
     What it answers with decides: a multipart stream is drained all the time, a single picture is
     fetched anew for each frame, anything else (MP4, FLV, HLS) is left to FFmpeg.  Proxies are not
     used, redirects are followed to HTTP only, and the password stays with the host it was given
-    for.
-
-    Args:
-        source: the address.
-        timeout_s: how long it may take to answer, or to give a whole picture, in seconds.
-
+    for.  An answer, and a whole picture, may take ``timeout_s`` seconds.
     """
 
     fixed_size = True

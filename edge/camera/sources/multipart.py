@@ -31,11 +31,8 @@ _LINE = re.compile(rb"^--[^\r\n]+", re.MULTILINE)
 class Multipart:
     """Takes pictures from a stream, one after the other.
 
-    Args:
-        read: returns some bytes, as they come; none at the end of the stream.
-        quiet: tells whether nothing more comes just now.
-        boundary: as the stream's Content-Type has it; empty if it has none.
-
+    ``read`` returns some bytes, as they come, and none at the end; ``quiet`` tells whether nothing
+    more comes just now.  The boundary is the Content-Type's; empty if it has none.
     """
 
     def __init__(

@@ -32,13 +32,8 @@ _EXPLAIN_S = 2.0
 class OpenCVCamera(Camera):
     """A V4L2 device, or a network stream, through OpenCV.
 
-    A V4L2 frame is decoded only by :meth:`retrieve`; FFmpeg decodes each that it grabs.
-
-    Args:
-        source: ``/dev/videoN``, or another path of a device, or an address.
-        timeout_s: how long a network stream may take to open, or to give a frame, in seconds.
-        size_wh: width and height to ask a device for; None is its own choice.
-
+    A V4L2 frame is decoded only by :meth:`retrieve`; FFmpeg decodes each that it grabs.  A stream
+    may take ``timeout_s`` seconds to open, or to give a frame; a device is asked for ``size_wh``.
     """
 
     live = True
