@@ -23,7 +23,10 @@ from .fuzz import targets
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux"),
+]
 
 SEED = 5
 CASES = {"pictures": 400, "models": 400, "contracts": 400, "camera": 60, "weights": 12}

@@ -15,6 +15,8 @@ from tests.conftest import run_module
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 
 def test_percentiles_leave_no_outlier_out() -> None:
     figures = summary([0.001] * 99 + [1.0])

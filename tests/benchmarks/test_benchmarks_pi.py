@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from edge import Analyzer
 
+pytestmark = pytest.mark.slow
+
 
 def test_one_file_holds_the_whole_run(tmp_path: Path) -> None:
     out = tmp_path / "board.json"

@@ -26,6 +26,8 @@ from tests.support.pictures import SAMPLES
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 _SECRETS = ("hunter22", "tok3n-99")
 
 

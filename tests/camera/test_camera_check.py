@@ -22,6 +22,8 @@ from tests.support.pictures import MODELS, SAMPLES
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 _WRITABLE = Finding("folder", "ok", "can be written")
 
 

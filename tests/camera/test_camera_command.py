@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
     from edge import Analyzer
 
+pytestmark = pytest.mark.slow
+
 FOLDER = str(SAMPLES[0].parent.parent)
 
 

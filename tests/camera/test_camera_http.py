@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     from edge import Analyzer
 
+pytestmark = pytest.mark.slow
+
 _PASSWORD = "p@ss/w#r?d%:x"  # noqa: S105
 _USER = ("admin", _PASSWORD)
 _PATIENCE = Patience(open_s=10, read_s=4, retry_s=0.05, retry_most_s=0.1, give_up_s=20)

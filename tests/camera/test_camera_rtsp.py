@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from edge import Analyzer
 
+pytestmark = pytest.mark.slow
+
 _PYTHON = "/usr/bin/python3"  # the one that Debian's bindings are for
 _NEEDED = (
     "import gi; gi.require_version('GstRtspServer', '1.0');"

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+pytestmark = pytest.mark.slow
+
 WEIGHTS = ROOT / "models" / "model.h5"
 FIXTURES = [*HELD_OUT[:4], *HELD_OUT[-4:]]
 MAX_DELTA = {"float32": 1e-5, "float16": 1e-3, "dynamic": 0.01, "int8": 0.02}

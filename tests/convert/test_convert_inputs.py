@@ -23,6 +23,8 @@ from tests.support.pictures import HELD_OUT, ROOT
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 LABELS = ("benign", "malignant")
 
 

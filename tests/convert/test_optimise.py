@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     Arrays = dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
 
+pytestmark = pytest.mark.slow
+
 
 def full_arrays(seed: int) -> Arrays:
     """Weights of the full network for raw bytes, random, yet with answers that vary."""

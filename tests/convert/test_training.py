@@ -16,6 +16,8 @@ from models.training.filters import ceil_four_bits, choose_channels, on_grid
 from models.training.head import diffuse, ring_maps
 from tests.support.pictures import ROOT
 
+pytestmark = pytest.mark.slow
+
 FIGURES = json.loads((ROOT / "models" / "figures.json").read_text())
 
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 DECLARED = {
     "contract": {"channel_order": "rgb", "scale": [1 / 255] * 3, "offset": [0.0, 0.0, 0.0]},
     "labels": ["benign", "malignant"],
@@ -384,9 +386,9 @@ def test_a_library_that_goes_round_for_ever_is_ended_by_its_processor_time(
 ) -> None:
     """With no second left for it, so that the test needs none."""
     code = (
-        "import itertools; from convert import weights_h5; weights_h5.MAX_PARSE_S = 0; "
-        "weights_h5.h5py.File = lambda *_: all(map(int, itertools.repeat(1))); "
-        "weights_h5.parse_stdin()"
+        "import itertools; from convert.weights import hdf5; hdf5.MAX_PARSE_S = 0; "
+        "hdf5.h5py.File = lambda *_: all(map(int, itertools.repeat(1))); "
+        "hdf5.parse_stdin()"
     )
     endless = tmp_path / "python"
     endless.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "{code}"\n')

@@ -16,6 +16,8 @@ from tests.support.pictures import CALIBRATION, HELD_OUT, MODELS, ROOT, SAMPLES
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:

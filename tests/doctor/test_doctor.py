@@ -31,6 +31,8 @@ from tests.support.pictures import MODELS, ROOT
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.slow
+
 _SUDO = "" if os.geteuid() == 0 else "sudo "
 
 

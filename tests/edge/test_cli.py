@@ -20,6 +20,8 @@ from tests.support import notebook
 from tests.support.notebook import imread
 from tests.support.pictures import MODELS, ROOT, SAMPLES
 
+pytestmark = pytest.mark.slow
+
 EMPTY = "an empty file, not a JPEG or PNG picture; copy it again, or fetch it again"
 
 

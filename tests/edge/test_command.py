@@ -22,6 +22,8 @@ from tests.support.pictures import ROOT, SAMPLES
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 MODULES = {
     "run": "edge.run",
     "camera": "edge.camera",

@@ -21,6 +21,8 @@ from tests.support.pictures import HELD_OUT, MODELS, ROOT, SAMPLES
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 THREADS = 200
 WAIT_S = 120
 

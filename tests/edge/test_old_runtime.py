@@ -17,10 +17,13 @@ from tests.support.pictures import MODELS, ROOT, SAMPLES
 
 PYTHON = ROOT / ".venv-tflite-runtime" / "bin" / "python"
 
-pytestmark = pytest.mark.skipif(
-    not PYTHON.exists() and not os.environ.get("CI"),
-    reason="no second environment: make test makes it where there is a Python 3.11 or 3.10",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not PYTHON.exists() and not os.environ.get("CI"),
+        reason="no second environment: make test makes it where there is a Python 3.11 or 3.10",
+    ),
+]
 
 # The two runtimes round a requantised sum in two ways, which moves one of the ten int8 values
 # by one step here and there; the dynamic variant's activations are rounded differently, too.
