@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from edge.cli import command
-from edge.cli.arguments import count, make_parser, path, share
+from edge.cli.arguments import add_model_options, make_parser, path
 from edge.cli.output import write_line
 from edge.cli.sources import expand, without_secrets
 from edge.cli.terminal import Progress, quiet_native_stderr, say
@@ -60,67 +60,24 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m edge.run
 
 def _parse(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
     parser = make_parser(prog, __doc__, _EPILOG)
-    add: Any = parser.add_argument
-    add(
-        "sources",
-        nargs="+",
-        metavar="SOURCE",
-        help="a picture (JPEG, PNG), a folder, a quoted pattern, or - for standard input",
-    )
+    add = parser.add_argument
+    sources = "a picture (JPEG, PNG), a folder, a quoted pattern, or - for standard input"
+    add("sources", nargs="+", metavar="SOURCE", help=sources)
     add("--json", action="store_true", help="JSON Lines instead of text")
-    add(
-        "--out",
-        "--save",
-        type=path,
-        metavar="DIR",
-        help="write annotated pictures to this folder (--save is the same)",
+    out = "write annotated pictures to this folder (--save is the same)"
+    add("--out", "--save", type=path, metavar="DIR", help=out)
+    report = "write a page to look at: one file, works offline"
+    add("--report", type=path, metavar="FILE.html", help=report)
+    table = "write a table for spreadsheets: one row a picture"
+    add("--csv", type=path, metavar="FILE.csv", help=table)
+    add_model_options(parser)
+    fast = (
+        "decode JPEG files of 4 megapixels and more at reduced scale: regions and probability"
+        " are then approximate"
     )
-    add(
-        "--report",
-        type=path,
-        metavar="FILE.html",
-        help="write a page to look at: one file, works offline",
-    )
-    add(
-        "--csv",
-        type=path,
-        metavar="FILE.csv",
-        help="write a table for spreadsheets: one row a picture",
-    )
-    add(
-        "--model",
-        metavar="FILE",
-        help="a .tflite file made by python -m convert (default: the int8 model that is shipped)",
-    )
-    add(
-        "--contract",
-        metavar="FILE",
-        help="the contract (JSON) of a --model that has none of its own, such as a TFLite file of"
-        " yours: see docs/models.md",
-    )
-    add(
-        "--threads",
-        type=count,
-        metavar="N",
-        help="cores to use, for one picture or for as many at once (default: all, four at most)",
-    )
-    add(
-        "--threshold",
-        type=share,
-        metavar="P",
-        help="malignant from this probability on, 0 to 1 (default: the model's own)",
-    )
-    add(
-        "--fast",
-        action="store_true",
-        help="decode JPEG files of 4 megapixels and more at reduced scale: regions and probability"
-        " are then approximate",
-    )
+    add("--fast", action="store_true", help=fast)
     add("--no-color", action="store_true", help="no colour on a terminal; so does NO_COLOR=1")
-    options = parser.parse_args(arguments)
-    if options.contract and not options.model:
-        parser.error("--contract goes with --model: the default model has its own")
-    return options
+    return parser.parse_args(arguments)
 
 
 def _analyse_all(options: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 
-from edge.cli.arguments import count, make_parser, path, share
+from edge.cli.arguments import add_model_options, count, make_parser, path
 from edge.files import printable
 from edge.results import NOTICE
 
@@ -69,11 +69,7 @@ def parse(
     free = "leave so much of the disk free: 500M, 2G (default: 200M)"
     add("--min-free", type=_bytes, default="200M", metavar="SIZE", help=free)
     add("--json", action="store_true", help="JSON Lines instead of text")
-    add("--model", metavar="FILE", help="a .tflite file made by python -m convert")
-    contract = "the contract (JSON) of a --model that has none of its own"
-    add("--contract", metavar="FILE", help=contract)
-    add("--threads", type=count, metavar="N", help="cores to use (default: all, four at most)")
-    add("--threshold", type=share, metavar="P", help="malignant from this probability on")
+    add_model_options(parser)
     add("--size", type=_size, metavar="WxH", help="frame size to ask the camera for")
     add("--warmup", type=_whole, metavar="N", help=_WARMUP)
     seconds("--max-age", "an older frame is never analysed (default: 2)", 2.0)
@@ -93,8 +89,6 @@ def parse(
         parser.error(
             f"unknown: {', '.join(names)}" if names else "a camera is named with --source in front"
         )
-    if options.contract and not options.model:
-        parser.error("--contract goes with --model: the default model has its own")
     return options
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from argparse import Action, ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
 from functools import partial
-from typing import NoReturn
+from typing import Any, NoReturn
 
 
 def make_parser(prog: str, description: str | None, epilog: str) -> ArgumentParser:
@@ -19,7 +19,31 @@ def make_parser(prog: str, description: str | None, epilog: str) -> ArgumentPars
     return parser
 
 
+def add_model_options(parser: ArgumentParser, *, answering: bool = True) -> None:
+    """Add what says which model is meant and, if it is to answer, how; alike in all commands."""
+    add = parser.add_argument
+    model = "a .tflite file made by python -m convert (default: the int8 model that is shipped)"
+    add("--model", metavar="FILE", help=model)
+    contract = (
+        "the contract (JSON) of a --model that has none of its own, such as a TFLite file of"
+        " yours: see docs/models.md"
+    )
+    add("--contract", metavar="FILE", help=contract)
+    if answering:
+        cores = "cores to use, for one picture or for as many at once (default: all, four at most)"
+        add("--threads", type=count, metavar="N", help=cores)
+        limit = "malignant from this probability on, 0 to 1 (default: the model's own)"
+        add("--threshold", type=share, metavar="P", help=limit)
+
+
 class _Parser(ArgumentParser):
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """Parse, and check what no single option can."""
+        options, unknown = super().parse_known_args(args, namespace)
+        if getattr(options, "contract", None) and not options.model:
+            self.error("--contract goes with --model: the default model has its own")
+        return options, unknown
+
     def error(self, message: str) -> NoReturn:
         """Say what is wrong, without an address that was given as a value: it may be secret."""
         super().error(re.sub(r"(?:[\"'].*?|[^\s\"']*)(?:://|@).*", "...", message, flags=re.DOTALL))

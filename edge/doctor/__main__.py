@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edge.cli import command
-from edge.cli.arguments import make_parser
+from edge.cli.arguments import add_model_options, make_parser
 
 from . import machine, software, video
 from .finding import Finding, failed, print_findings
@@ -71,15 +71,10 @@ def _parse(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
     parser = make_parser(prog, __doc__, _EPILOG)
     add = parser.add_argument
     add("--json", action="store_true", help="one JSON object instead of text")
-    add("--model", metavar="FILE", help="the model file to check (default: the shipped one)")
-    contract = "the contract (JSON) of a --model that has none of its own: see docs/models.md"
-    add("--contract", metavar="FILE", help=contract)
+    add_model_options(parser, answering=False)
     where = "where results are to be written (default: this folder)"
     add("--out", "--folder", metavar="DIR", default=".", help=where)
-    options = parser.parse_args(arguments)
-    if options.contract and not options.model:
-        parser.error("--contract goes with --model: the default model has its own")
-    return options
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":
