@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -30,9 +31,12 @@ if TYPE_CHECKING:
 
 
 def run_python(code: str, *arguments: str) -> str:
+    # A command that a test ran in this process has set it for all of them.
+    env = {key: value for key, value in os.environ.items() if key != "OPENCV_IO_MAX_IMAGE_PIXELS"}
     result = subprocess.run(
         [sys.executable, "-c", code, *arguments],
         cwd=ROOT,
+        env=env,
         capture_output=True,
         text=True,
         check=False,
