@@ -9,7 +9,7 @@ from tests.support.mjpeg_server import MjpegServer, Raw
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_FRAMES = 20
+_FRAMES = 5  # a frame may take what a picture file may: 0.4 s of 6 megapixels in 3 kB
 _TIMEOUT_S = 2.0
 _WAIT_S = 30.0
 
