@@ -56,7 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def command() -> None:
     """Run :func:`main` and end the process, as each command does of itself: see edge.run."""
-    status = main()
+    try:
+        status = main()
+    except BrokenPipeError:  # whoever read our output has enough
+        status = 1
     for stream in filter(None, (sys.stdout, sys.stderr)):
         with suppress(OSError):
             stream.flush()

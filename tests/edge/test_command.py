@@ -41,6 +41,12 @@ def test_alone_it_says_what_there_is() -> None:
         assert "not a diagnosis" in result.stdout
 
 
+def test_fault_50_a_reader_that_has_enough_ends_it_quietly() -> None:
+    line = f"{sys.executable} -u -m edge --version | true"
+    done = subprocess.run(["sh", "-c", line], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
 def test_a_command_that_there_isnt_is_answered_with_those_there_are() -> None:
     result = run_module("edge", "analyse", "x.jpg")
     assert result.returncode == 2
