@@ -43,7 +43,8 @@ def test_alone_it_says_what_there_is() -> None:
 
 def test_fault_50_a_reader_that_has_enough_ends_it_quietly() -> None:
     line = f"{sys.executable} -u -m edge --version | true"
-    done = subprocess.run(["sh", "-c", line], cwd=ROOT, capture_output=True, text=True, check=False)
+    command = ["/bin/sh", "-c", line]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("", "")
 
 
