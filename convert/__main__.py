@@ -214,7 +214,14 @@ def _plan(options: argparse.Namespace) -> Job:
 
 def _choose_preprocessing(options: argparse.Namespace, weights: Weights) -> Preprocessing:
     """Return what happens to a picture before the model, as the options or the file say it."""
-    pixels = _stated_preprocessing(options, weights)
+    pixels, declared = _given_preprocessing(options), _declared_preprocessing(weights)
+    if pixels and declared and pixels != declared:
+        raise UsageError(
+            f"{weights.name} says itself how pixels become its input, and otherwise than is given: "
+            f"{declared.channel_order}, scale {declared.scale}, offset {declared.offset}; leave "
+            "--preprocessing, --channel-order, --scale and --offset out"
+        )
+    pixels = pixels or declared
     inside = ", ".join(map(str, weights.front))
     if pixels is None and inside:
         raise UsageError(
@@ -236,7 +243,7 @@ def _choose_preprocessing(options: argparse.Namespace, weights: Weights) -> Prep
     return pixels
 
 
-def _stated_preprocessing(options: argparse.Namespace, weights: Weights) -> Preprocessing | None:
+def _given_preprocessing(options: argparse.Namespace) -> Preprocessing | None:
     from convert.quantise.preprocessing import PRESETS, Preprocessing, triple
 
     explicit = (options.channel_order, options.scale, options.offset)
@@ -254,6 +261,12 @@ def _stated_preprocessing(options: argparse.Namespace, weights: Weights) -> Prep
                 "--scale and --offset take one number, or three with commas"
             ) from error
         return Preprocessing(options.channel_order, scale, offset)
+    return None
+
+
+def _declared_preprocessing(weights: Weights) -> Preprocessing | None:
+    from convert.quantise.preprocessing import Preprocessing
+
     contract = (weights.declared or {}).get("contract")
     return Preprocessing.from_dict(contract) if isinstance(contract, dict) else None
 
@@ -286,6 +299,9 @@ def _write(folder: Path, outcome: Outcome, about: dict[str, Any]) -> None:
             f"{printable(folder)}: can't be written: {error.strerror or error}"
         ) from error
     say(f"wrote {', '.join(files)} to {printable(folder)}")
+    best = next((name for name in reversed(files) if name.endswith(".tflite")), None)
+    if best:
+        say(f"use it: python -m edge.run PICTURES --model {printable(folder / best)}")
 
 
 if __name__ == "__main__":

@@ -106,7 +106,12 @@ def _analyse_all(options: argparse.Namespace) -> int:
             contract=options.contract,
         )
     folder = None if options.out is None else ResultFolder(options.out)
-    lines = Lines(analyzer.contract.labels, sys.stdout or sys.stderr, colour=not options.no_color)
+    lines = Lines(
+        analyzer.contract.labels,
+        analyzer.threshold,
+        sys.stdout or sys.stderr,
+        colour=not options.no_color,
+    )
     printer = _Printer(lines, as_json=options.json, keep_on=bool(to_files))
     left_out: list[str] = []
     sources = expand(options.sources, leave_out=options.out, tell=left_out.append)
@@ -127,6 +132,8 @@ def _analyse_all(options: argparse.Namespace) -> int:
     progress.clear()
     for line in left_out:
         say(f"edge.run: {line}")
+    if options.csv:
+        say(f"edge.run: the table: {printable(options.csv)}")
     if options.report:
         say(f"edge.run: look at it in a browser: {printable(options.report)}")
     if not options.json:

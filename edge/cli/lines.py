@@ -30,13 +30,16 @@ class Lines:
 
     Args:
         labels: the model's two, the positive one last.
+        threshold: the probability from which on it is that one, 0..1.
         stream: where the lines go; whether it is a terminal decides about their form.
         colour: False for none; on a terminal only, and not where NO_COLOR is set (no-color.org).
 
     """
 
-    def __init__(self, labels: tuple[str, str], stream: TextIO, *, colour: bool = True) -> None:
-        self._labels = labels
+    def __init__(
+        self, labels: tuple[str, str], threshold: float, stream: TextIO, *, colour: bool = True
+    ) -> None:
+        self._labels, self._threshold = labels, threshold
         self._tty = stream.isatty()
         self._colour = (
             colour
@@ -85,7 +88,8 @@ class Lines:
         if total > 1:
             parts = ", ".join(f"{self._counts[label]} {label}" for label in self._labels)
             rate = total / seconds
-            say(f"{total} pictures: {parts}, {self.failed} failed; {rate:.3g} a second")
+            rule = f"{self._labels[1]} from P {self._threshold:g} on"
+            say(f"{total} pictures: {parts}, {self.failed} failed; {rule}; {rate:.3g} a second")
         if done:
             say(NOTICE)
 

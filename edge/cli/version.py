@@ -22,13 +22,15 @@ def text() -> str:
 
 
 def _runtime() -> str:
-    from edge.model.interpreter import load_interpreter_class
-
     try:
+        from edge.model.interpreter import load_interpreter_class
+
         package = load_interpreter_class().__module__.split(".")[0].replace("_", "-")
         return f"{package} {version(package)}"
-    except (LesionEdgeError, PackageNotFoundError) as error:
-        return str(error)
+    except PackageNotFoundError:
+        return f"{package} of unknown version"
+    except Exception as error:  # noqa: BLE001 - as below
+        return _cannot(error)
 
 
 def _library(name: str) -> str:
@@ -37,7 +39,11 @@ def _library(name: str) -> str:
     try:
         return str(importlib.import_module(name).__version__)
     except Exception as error:  # noqa: BLE001 - a broken package may raise anything
-        return f"can't be imported ({' '.join(str(error).split())})"
+        return _cannot(error)
+
+
+def _cannot(error: Exception) -> str:
+    return f"can't be loaded ({' '.join(str(error).split())})"
 
 
 def _model() -> str:

@@ -205,6 +205,15 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def test_preprocessing_that_contradicts_what_the_weights_say_is_refused(tmp_path: Path) -> None:
+    """The proof would be against the same wrong network, and reassure."""
+    result = run_module("convert", "--preprocessing", "keras", "--out", tmp_path)
+    assert result.returncode == 2
+    assert "says itself how pixels become its input" in result.stderr
+    assert "BGR, scale (0.0078125," in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_weights_that_dont_name_their_contract_need_one(foreign: Path) -> None:
     result = run_module("convert", "--weights", foreign)
     assert result.returncode == 2

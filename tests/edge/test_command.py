@@ -206,5 +206,5 @@ def test_a_rounded_probability_never_lies_on_the_other_side_of_the_threshold(
     timings = Timings(0, 0, 0, 0, 0)
     analysis = Analysis((1, 1), "x", probability, 0.31, (), timings, (), "malignant", "a.jpg")
     with open(os.devnull, "w") as stream:
-        line = Lines(("benign", "malignant"), stream).result(analysis)
+        line = Lines(("benign", "malignant"), 0.31, stream).result(analysis)
     assert f" P(malignant) {shown}," in line
