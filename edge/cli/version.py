@@ -11,11 +11,13 @@ from edge.errors import LesionEdgeError
 
 def text() -> str:
     """Return the versions, a line each; what can't be told says why, since that is news, too."""
+    numpy = _library("numpy")  # first: where it can't be loaded, OpenCV prints lines of its own
+    opencv = numpy if numpy.startswith("can't") else _library("cv2")
     return "\n".join(
         (
             f"lesion-edge {__version__}, Python {platform.python_version()}",
             f"runtime: {_runtime()}",
-            f"OpenCV: {_library('cv2')}, numpy: {_library('numpy')}",
+            f"OpenCV: {opencv}, numpy: {numpy}",
             f"model: {_model()}",
         )
     )
