@@ -194,7 +194,7 @@ class Analyzer:
             return self._classifier.predict(image_bgr, timings)
 
         started = time.perf_counter()
-        with within_memory(printable(picture.name)):
+        with within_memory(picture.name):
             if self._beside:
                 regions, probability = side_by_side(segment, predict)
             else:
@@ -232,7 +232,7 @@ def read_picture(source: str | os.PathLike[str] | BinaryIO, *, fast: bool = Fals
     """
     started = time.perf_counter()
     path = name_of(source)
-    with within_memory(printable(path)):
+    with within_memory(path):
         picture = decode(read_bytes(source), printable(path), fast=fast)
     return replace(picture, decode_ms=(time.perf_counter() - started) * 1e3, name=path)
 

@@ -41,8 +41,7 @@ def annotate(image_bgr: NDArray[np.uint8], analysis: Analysis) -> NDArray[np.uin
     """
     fitted = _fit(image_bgr)
     height, width = fitted.shape[:2]
-    count = len(analysis.regions)
-    found = "no region found" if count == 0 else f"{count} region{'s' if count > 1 else ''}"
+    found = analysis.found if analysis.regions else f"{analysis.found} found"
     lines = (
         (f"{analysis.label}  {analysis.answer}  {found}", _WHITE, 1.0),
         (NOTICE, _GRAY, 0.62),

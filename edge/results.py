@@ -67,6 +67,12 @@ class Analysis:
                 return text
         return repr(self.probability)
 
+    @property
+    def found(self) -> str:
+        """How many regions there are, for a person: "no region", "1 region", "2 regions"."""
+        count = len(self.regions)
+        return f"{count or 'no'} region{'s' if count > 1 else ''}"
+
     def to_dict(self) -> dict[str, Any]:
         """Return the analysis as plain JSON types."""
         return {

@@ -105,12 +105,9 @@ def _text(snapshot: Snapshot) -> str:
     if snapshot.analysis is None:
         text += str(snapshot.error or f"{snapshot.frame_state} frame, not analysed")
     else:
-        found = len(snapshot.analysis.regions)
-        text += (
-            f"{snapshot.analysis.label}, {snapshot.analysis.answer}, "
-            f"{found or 'no'} region{'' if found == 1 else 's'}"
-        )
-        warnings = list(snapshot.analysis.warnings)
+        analysis = snapshot.analysis
+        text += f"{analysis.label}, {analysis.answer}, {analysis.found}"
+        warnings = list(analysis.warnings)
         if snapshot.frame_state != "ok":
             warnings.append(f"the frame is {snapshot.frame_state}")
         text += "".join(f"; warning: {warning}" for warning in warnings)

@@ -56,8 +56,7 @@ class Lines:
     def result(self, analysis: Analysis, saved: str | None = None) -> str:
         """Return the line of a picture."""
         name = printable(analysis.image)
-        regions = len(analysis.regions)
-        found = f"{regions or 'no'} region{'' if regions == 1 else 's'}"
+        found = analysis.found
         time = f"{analysis.timings_ms.total:.1f} ms"
         if self._tty:
             label = analysis.label.ljust(max(map(len, self._labels)))
@@ -66,7 +65,7 @@ class Lines:
             shown = _shorten(name, self._width).ljust(self._width)
             text = f"{shown}  {label}  {analysis.answer}  {found:>10}  {time:>8}"
         else:
-            if regions:
+            if analysis.regions:
                 first = analysis.regions[0]
                 found += f", largest {first.width}x{first.height} at ({first.x}, {first.y})"
             text = f"{name}: {analysis.label}, {analysis.answer}, {found}, {time}"

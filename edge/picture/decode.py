@@ -167,21 +167,24 @@ def check_image(image_bgr: object) -> NDArray[np.uint8]:
 def within_memory(name: str) -> Iterator[None]:
     """Turn what OpenCV and numpy raise where memory runs out into an error of ours.
 
+    Args:
+        name: what to call the picture, such as its path; it need not be printable.
+
     Raises:
-        PictureError: working on the picture ``name`` failed.
+        PictureError: working on it failed.
 
     """
     try:
         yield
     except MemoryError as error:
-        raise PictureError(f"{name}: too large for the memory that is free") from error
+        raise PictureError(f"{printable(name)}: too large for the memory that is free") from error
     except cv2.error as error:
         # Not error.code and error.err, which are the class's: those of the last error anywhere.
         text = " ".join(str(error).split())
         reason = f"OpenCV can't work on it: {text}"
         if f"({cv2.Error.StsNoMem}:" in text:
             reason = "too large for the memory that is free"
-        raise PictureError(f"{name}: {reason}") from error
+        raise PictureError(f"{printable(name)}: {reason}") from error
 
 
 def _refuse(data: bytes, name: str) -> PictureError:

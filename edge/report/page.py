@@ -169,13 +169,13 @@ class HtmlReport:
         )
 
     def _describe(self, analysis: Analysis, group: str) -> list[str]:
-        exact, count = analysis.probability, len(analysis.regions)
+        exact = analysis.probability
         of = _text(f"P({analysis.positive})")
         return [
             f'<p><span class="{group} chip">{_text(analysis.label)}</span></p>',
             f'<p title="{exact!r}">{of} <b>{analysis.rounded}</b></p>',
             f'<div class="{group} bar"><i style="width:{exact:.1%}"></i></div>',
-            f'<p class="small">{count or "no"} region{"s" if count > 1 else ""}</p>',
+            f'<p class="small">{analysis.found}</p>',
             *(f'<p class="small"><b>Warning:</b> {_text(text)}</p>' for text in analysis.warnings),
         ]
 

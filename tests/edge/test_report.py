@@ -353,3 +353,16 @@ def test_a_thousand_pictures_stay_under_ten_megabytes_and_ten_thousand_take_no_m
         tracemalloc.stop()
     assert path.stat().st_size > 50e6
     assert peak < 1e6
+
+
+def test_fault_15_a_thumbnail_that_cant_be_drawn_is_one_line_whatever_the_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("edge.report.thumbnail.cv2.imencode", full)
+    picture = Picture(np.zeros((767, 1022, 3), np.uint8), name="a\nb.jpg")
+    with pytest.raises(PictureError) as caught:
+        make_thumbnail(picture, ANALYSIS)
+    assert str(caught.value) == "a\\nb.jpg: too large for the memory that is free"
