@@ -52,6 +52,15 @@ def sample() -> Path:
 
 
 @pytest.fixture
+def deleted_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test runs in a folder that was deleted."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+
+
+@pytest.fixture
 def save_picture(tmp_path: Path) -> Callable[..., Path]:
     """Write an array as a picture and return its path."""
 

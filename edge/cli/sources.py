@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SUFFIXES = (*JPEG_SUFFIXES, ".png")
 _ADDRESS = "an address; python -m edge.camera --source takes a camera's, edge.run takes files"
 _EMPTY = "an empty name is no picture; if a variable of the shell was to give it, that is empty"
-_GONE = "the folder that the shell is in was deleted; go to another one with: cd"
+GONE = "the folder that the shell is in was deleted; go to another one with: cd"
 
 
 def expand(
@@ -111,7 +111,7 @@ def _nothing(top: str, pattern: Sequence[str]) -> str:
     try:
         os.path.abspath(top)
     except FileNotFoundError:
-        return _GONE
+        return GONE
     if not pattern:
         return "no JPEG or PNG in this folder"
     there = os.path.isdir(top or ".")

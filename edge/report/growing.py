@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
 from edge.cli.naming import make_folder
+from edge.cli.sources import GONE
 from edge.errors import OutputError
 from edge.files import printable, replacing
 
@@ -67,8 +68,7 @@ def growing_file(path: str, *endings: str) -> Iterator[GrowingFile]:
     try:
         folder = os.path.dirname(os.path.abspath(path))
     except FileNotFoundError as error:
-        message = "the folder that the shell is in was deleted; go to another one with: cd"
-        raise OutputError(f"{name}: can't be written: {message}") from error
+        raise OutputError(f"{name}: can't be written: {GONE}") from error
     make_folder(folder)
     early: BaseException | None = None
     try:

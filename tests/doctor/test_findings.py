@@ -123,13 +123,8 @@ def test_a_read_only_file_system_is_named_with_its_fix(tmp_path: Path) -> None:
     assert "remount,rw" in finding.fix
 
 
-def test_fault_70_a_shell_in_a_folder_that_was_deleted_is_told_to_leave_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    gone = tmp_path / "gone"
-    gone.mkdir()
-    monkeypatch.chdir(gone)
-    gone.rmdir()
+@pytest.mark.usefixtures("deleted_folder")
+def test_fault_70_a_shell_in_a_folder_that_was_deleted_is_told_to_leave_it() -> None:
     finding = check_folder(".")
     assert finding.level == "failed"
     assert "deleted" in finding.message

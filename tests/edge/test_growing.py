@@ -113,13 +113,8 @@ def test_fault_41_a_full_disk_leaves_the_old_file_and_no_half_one(tmp_path: Path
         assert path.read_text() == "old"
 
 
-def test_a_folder_of_the_shell_that_was_deleted_is_said_to_be(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    gone = tmp_path / "gone"
-    gone.mkdir()
-    monkeypatch.chdir(gone)
-    gone.rmdir()
+@pytest.mark.usefixtures("deleted_folder")
+def test_a_folder_of_the_shell_that_was_deleted_is_said_to_be() -> None:
     with pytest.raises(OutputError, match="the folder that the shell is in was deleted") as raised:
         growing_file("out.csv", ".csv").__enter__()
     assert str(raised.value).startswith("out.csv: can't be written: ")

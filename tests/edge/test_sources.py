@@ -215,13 +215,8 @@ def test_fault_64_an_empty_name_is_said_to_be_one() -> None:
     assert error.startswith("'': an empty name is no picture; ")
 
 
-def test_fault_64_a_folder_that_was_deleted_is_said_to_be(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    gone = tmp_path / "gone"
-    gone.mkdir()
-    monkeypatch.chdir(gone)
-    gone.rmdir()
+@pytest.mark.usefixtures("deleted_folder")
+def test_fault_64_a_folder_that_was_deleted_is_said_to_be() -> None:
     for source in (".", "*.jpg"):
         (error,) = _expand(source)[1]
         assert error.startswith(f"{source}: the folder that the shell is in was deleted; ")
