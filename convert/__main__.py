@@ -170,7 +170,7 @@ def _plan(options: argparse.Namespace) -> Job:
     )
     weights = read_weights(path, sha256=options.sha256)
     say(f"weights: {printable(path)}, SHA-256 {weights.sha256}")
-    for layer in weights.front:
+    for layer in weights.notebook.front if weights.notebook else ():
         say(f"{layer} of the file scales the input; it is folded in, too")
     if not (weights.described or weights.declared):
         say(
@@ -222,7 +222,7 @@ def _choose_preprocessing(options: argparse.Namespace, weights: Weights) -> Prep
             "--preprocessing, --channel-order, --scale and --offset out"
         )
     pixels = pixels or declared
-    inside = ", ".join(map(str, weights.front))
+    inside = ", ".join(map(str, weights.notebook.front if weights.notebook else ()))
     if pixels is None and inside:
         raise UsageError(
             f"{weights.name}: {inside} scales the input itself, but the file doesn't say the order "

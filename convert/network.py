@@ -72,6 +72,16 @@ class FrontLayer:
         return f"layer {shown(self.name)} ({self.kind})"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class NotebookWeights:
+    """What a model that is the notebook's network is made of."""
+
+    front: tuple[FrontLayer, ...]
+    """The layers in front of the network that scale its input, in order."""
+    arrays: Arrays
+    """By name of :data:`LAYERS`: (kernel, bias), read-only float32."""
+
+
 def _convolution(name: str, kernel: tuple[int, int, int, int]) -> LayerSpec:
     settings = {
         "filters": kernel[3],

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from convert.errors import ExportError
 from convert.quantise.calibration import observe_ranges
 from convert.quantise.export import export_float32, fold_preprocessing, quantise
 from convert.verify.parity import compare, edge_answers, exceeded, keras_answers
@@ -68,7 +69,8 @@ class Job:
     @property
     def whole_preprocessing(self) -> Preprocessing:
         """What happens to a picture before conv1, in front of the model and inside it."""
-        return self.pixels.then(self.weights.front)
+        notebook = self.weights.notebook
+        return self.pixels.then(notebook.front if notebook else ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +98,7 @@ def run(job: Job, say: Callable[[str], None]) -> Outcome:
     flatbuffers = _export(job, say)
     say(f"asking Keras about {len(job.held_out)} held-out pictures")
     images = [resized(picture, RESIZE) for picture in job.held_out]
-    reference = build_network(job.weights.front, job.weights.arrays)
-    expected = keras_answers(reference, job.pixels, _counted("Keras: pictures", images))
+    expected = keras_answers(job.weights.model, job.pixels, _counted("Keras: pictures", images))
 
     documents = {
         variant: describe(
@@ -121,9 +122,7 @@ def run(job: Job, say: Callable[[str], None]) -> Outcome:
         for variant, classifier in classifiers.items():
             say(f"{variant}: comparing with Keras")
             actual = edge_answers(classifier, _counted("pictures", images))
-            parities[variant] = compare(
-                job.held_out, expected, actual, threshold=job.threshold, positive=job.labels[1]
-            )
+            parities[variant] = compare(job.held_out, expected, actual, classifier.contract)
         say(f"timing {job.rounds} invokes of each, one thread, in turns")
         timings = time_interleaved(classifiers, images, job.rounds)
 
@@ -140,7 +139,9 @@ def run(job: Job, say: Callable[[str], None]) -> Outcome:
 
 
 def _export(job: Job, say: Callable[[str], None]) -> dict[str, bytes]:
-    arrays = fold_preprocessing(job.weights, job.whole_preprocessing)
+    if job.weights.notebook is None:
+        raise ExportError("only the notebook's network can be converted")
+    arrays = fold_preprocessing(job.weights.notebook, job.whole_preprocessing)
     lattice = None
     if job.compact:
         arrays, liveness = compact(arrays)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from convert.weights.file import read_weights, write_weights
+from convert.weights.file import write_weights
 from tests.support.pictures import ROOT, SAMPLES
+from tests.support.weights import notebook_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,7 +117,7 @@ def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     for path in SAMPLES:
         shutil.copy(path, tmp_path / "photos")
-    own = read_weights(ROOT / "models/model.h5")
+    own = notebook_weights(ROOT / "models/model.h5")
     write_weights(tmp_path / "model.h5", own.arrays, None)
     lines = [
         line[2:].partition("#")[0].strip()

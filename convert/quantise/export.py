@@ -19,8 +19,7 @@ from .calibration import BODY_OUTPUT, open_undelegated, operations, tensors_by_l
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from convert.network import Arrays
-    from convert.weights.file import Weights
+    from convert.network import Arrays, NotebookWeights
 
     from .calibration import Ranges
     from .preprocessing import Preprocessing
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 VARIANTS = ("float32", "float16", "dynamic", "int8")
 
 
-def fold_preprocessing(weights: Weights, pixels: Preprocessing) -> Arrays:
+def fold_preprocessing(weights: NotebookWeights, pixels: Preprocessing) -> Arrays:
     """Return the weights of the network that takes raw BGR 0..255: the contract is in conv1."""
     return {**weights.arrays, "conv1": pixels.fold(*weights.arrays["conv1"])}
 

@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cache, partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,14 @@ import h5py
 import numpy as np
 
 from convert.errors import WeightsError
-from convert.network import LAYERS, NETWORK, FrontLayer
+from convert.network import (
+    INPUT_SIZE_WH,
+    LAYERS,
+    NETWORK,
+    FrontLayer,
+    NotebookWeights,
+    build_network,
+)
 from edge.files import open_regular, printable, read_bounded, write_atomically
 
 from .declared import DECLARED, declared_text
@@ -32,8 +40,10 @@ from .hdf5 import MAX_PARSE_S, SIGNATURE, check_shapes, finite_float32
 from .kinds import config_beside, open_up, unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    import keras
 
     from convert.network import Arrays
 
@@ -50,10 +60,8 @@ _KERAS_VERSION = "3.0.0"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Weights:
-    """The weights of the whole network, checked: shapes, float32, finite."""
+    """A picture classifier read from a file, checked: float32, finite, answers probabilities."""
 
-    arrays: Arrays
-    """By name of :data:`convert.network.LAYERS`: (kernel, bias), read-only."""
     sha256: str
     """Of the bytes of the file they came from, in lower-case hex."""
     name: str
@@ -66,8 +74,24 @@ class Weights:
     Of weights alone only shapes and order are known."""
     bare: bool = False
     """Whether it names the classes of its layers without their modules, as an .h5 does."""
-    front: tuple[FrontLayer, ...] = ()
-    """The layers in front of the network that scale its input, in order."""
+    notebook: NotebookWeights | None = None
+    """What it is made of if it is the notebook's network; None of any other."""
+    activation: str = "sigmoid"
+    """``sigmoid``: one value, P(the second label); ``softmax``: a probability a label."""
+    outputs: int = 1
+    """How many values it answers with: 1 by sigmoid, 2 or more by softmax."""
+    size_wh: tuple[int, int] | None = INPUT_SIZE_WH
+    """Width and height of its input; None where the model takes any."""
+    build: Callable[[], keras.Model] = build_network
+    """Makes :attr:`model`, once."""
+
+    @property
+    def model(self) -> keras.Model:
+        """The file's own model, which every answer is judged against.
+
+        float32 (batch, height, width, 3) to float32 (batch, :attr:`outputs`).
+        """
+        return self.build()
 
 
 def read_weights(path: str | os.PathLike[str], *, sha256: str | None = None) -> Weights:
@@ -109,14 +133,15 @@ def read_weights(path: str | os.PathLike[str], *, sha256: str | None = None) -> 
     except WeightsError as error:
         raise WeightsError(f"{shown_path}: {error}") from error
     declared = answer["declared"]
+    front = tuple(FrontLayer(**layer) for layer in answer["front"])
     return Weights(
-        arrays,
         digest,
         name,
         declared and MappingProxyType(declared),
         described=answer["described"],
         bare=answer["bare"],
-        front=tuple(FrontLayer(**layer) for layer in answer["front"]),
+        notebook=NotebookWeights(front, arrays),
+        build=cache(partial(build_network, front, arrays)),
     )
 
 

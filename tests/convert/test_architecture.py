@@ -1,5 +1,7 @@
 """Only the notebook's network is converted: what a whole-model file says of itself is compared."""
 
+# mypy: disable-error-code="union-attr,arg-type"
+
 from __future__ import annotations
 
 import copy
@@ -278,11 +280,13 @@ def test_what_no_answer_depends_on_is_passed_over(name: str, suffix: str, tmp_pa
     built = model.sequential() if suffix == "h5" else model.functional()
     weights = read_weights(save(built, tmp_path / f"model.{suffix}"))
     assert weights.described
-    assert weights.front == ()
+    assert weights.notebook.front == ()
     held = [layer for layer in built.layers if layer.get_weights()]
     trained = [layer for layer in held if isinstance(layer, L.Conv2D | L.Dense)]
     for spec, layer in zip(LAYERS, trained, strict=True):
-        for got, expected in zip(weights.arrays[spec.name], layer.get_weights(), strict=True):
+        for got, expected in zip(
+            weights.notebook.arrays[spec.name], layer.get_weights(), strict=True
+        ):
             np.testing.assert_array_equal(got, expected.astype(np.float32))
 
 
@@ -349,9 +353,9 @@ def test_models_inside_the_model_are_taken_apart(suffix: str, tmp_path: Path) ->
     head = keras.Model(image, keras.Sequential(layers[5:])(layers[4](image)))
     model = keras.Sequential([keras.Input((500, 500, 3)), L.Rescaling(1 / 255), body, head])
     weights = read_weights(save(model, tmp_path / f"model.{suffix}"))
-    assert [layer.kind for layer in weights.front] == ["Rescaling"]
+    assert [layer.kind for layer in weights.notebook.front] == ["Rescaling"]
     for spec, got in zip(LAYERS, (layers[0], layers[2], layers[5], layers[6]), strict=True):
-        np.testing.assert_array_equal(weights.arrays[spec.name][0], got.get_weights()[0])
+        np.testing.assert_array_equal(weights.notebook.arrays[spec.name][0], got.get_weights()[0])
     layers = Parts(dense1={"activation": "tanh"}).layers()
     body = keras.Sequential([keras.Input((500, 500, 3)), *layers[:4]])
     model = keras.Sequential([body, *layers[4:]])
@@ -402,7 +406,7 @@ def test_frozen_layers_inside_a_model_get_the_same_verdict(suffix: str, tmp_path
     body.layers[0].trainable = False
     path = tmp_path / f"model.{suffix}"
     keras.Sequential([body, *layers[4:]]).save(path)
-    kernel, _ = read_weights(path).arrays["conv1"]
+    kernel, _ = read_weights(path).notebook.arrays["conv1"]
     np.testing.assert_array_equal(kernel, layers[0].get_weights()[0])
 
 
@@ -551,7 +555,7 @@ def test_statistics_inside_a_model_and_behind_it_are_not_mixed_up(
     image = keras.Input((500, 500, 3))
     model = Parts(front=[keras.Model(image, inner(L.RandomFlip()(image))), outer]).sequential()
     weights = read_weights(save(model, tmp_path / f"model.{suffix}"))
-    ours = build_network(weights.front, weights.arrays)
+    ours = build_network(weights.notebook.front, weights.notebook.arrays)
     expected = model.predict(data, verbose=0)
     np.testing.assert_allclose(ours.predict(data, verbose=0), expected, atol=1e-6)
 
@@ -586,8 +590,10 @@ def test_scaling_in_front_is_folded_and_answers_as_the_model_itself(
     model = Parts(front=fronts()[name]).sequential()
     weights = read_weights(save(model, tmp_path / f"model.{suffix}"))
     contract = Preprocessing(order, (1.0,) * 3, (0.0,) * 3)
-    folded = build_network(arrays=fold_preprocessing(weights, contract.then(weights.front)))
-    reference = build_network(weights.front, weights.arrays)
+    folded = build_network(
+        arrays=fold_preprocessing(weights.notebook, contract.then(weights.notebook.front))
+    )
+    reference = build_network(weights.notebook.front, weights.notebook.arrays)
     for path in HELD_OUT[:2]:
         picture = cv2.resize(imread(path), (500, 500)).astype(np.uint8, copy=False)
         values = (picture if order == "BGR" else picture[..., ::-1]).astype(np.float32)[None]
@@ -1056,7 +1062,7 @@ def test_statistics_that_a_normalization_lacks_are_named(tmp_path: Path) -> None
 def test_the_projects_own_weights_say_nothing_of_a_network() -> None:
     weights = read_weights(ROOT / "models" / "model.h5")
     assert not weights.described
-    assert weights.front == ()
+    assert weights.notebook.front == ()
 
 
 def test_bfloat16_weights_are_read_exactly(tmp_path: Path) -> None:
@@ -1073,7 +1079,9 @@ def test_bfloat16_weights_are_read_exactly(tmp_path: Path) -> None:
     weights = read_weights(tmp_path / "model.weights.h5")
     trained = [each for each in built.layers if each.get_weights()]
     for spec, each in zip(LAYERS, trained, strict=True):
-        for got, expected in zip(weights.arrays[spec.name], each.get_weights(), strict=True):
+        for got, expected in zip(
+            weights.notebook.arrays[spec.name], each.get_weights(), strict=True
+        ):
             np.testing.assert_array_equal(got, np.asarray(expected).astype(np.float32))
     built.save(tmp_path / "model.h5")
     assert re_search("its dtype is 'bfloat16'", refusal(tmp_path / "model.h5"))

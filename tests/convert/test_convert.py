@@ -17,12 +17,13 @@ import pytest
 from convert.network import LAYERS, PARAMETER_COUNT, build_network, output_shapes
 from convert.quantise.calibration import open_undelegated, operations, tensors_by_layer
 from convert.verify.pictures import load_set
-from convert.weights.file import read_weights, write_weights
+from convert.weights.file import write_weights
 from edge import Analyzer
 from edge.model.file import unpack
 from tests.conftest import run_module
 from tests.support.notebook import imread
 from tests.support.pictures import HELD_OUT, MODELS, ROOT
+from tests.support.weights import notebook_weights
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -201,7 +202,7 @@ def test_a_held_out_picture_that_was_calibrated_on_is_refused(tmp_path: Path) ->
 def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Our weights as someone else's file: it says nothing of its contract."""
     path = tmp_path_factory.mktemp("foreign") / "model.h5"
-    write_weights(path, read_weights(WEIGHTS).arrays, None)
+    write_weights(path, notebook_weights(WEIGHTS).arrays, None)
     return path
 
 

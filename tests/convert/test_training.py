@@ -15,6 +15,7 @@ from models.training.data import stratified_folds
 from models.training.filters import ceil_four_bits, choose_channels, on_grid
 from models.training.head import diffuse, ring_maps
 from tests.support.pictures import ROOT
+from tests.support.weights import notebook_weights
 
 pytestmark = pytest.mark.slow
 
@@ -97,15 +98,15 @@ def test_the_shipped_weights_are_those_of_the_figures() -> None:
     weights = read_weights(ROOT / "models" / "model.h5")
     assert weights.declared is not None
     assert weights.declared["threshold"] == FIGURES["threshold"]
-    for layer, (kernel, _) in weights.arrays.items():
+    for layer, (kernel, _) in notebook_weights(ROOT / "models" / "model.h5").arrays.items():
         live = int(np.abs(kernel).reshape(-1, kernel.shape[-1]).max(0).astype(bool).sum())
         assert FIGURES["live_channels"][layer] == f"{live} of {kernel.shape[-1]}"
 
 
 def test_the_shipped_kernels_lie_on_8_bit_grids() -> None:
-    weights = read_weights(ROOT / "models" / "model.h5")
+    arrays = notebook_weights(ROOT / "models" / "model.h5").arrays
     for layer in ("conv1", "conv2", "dense1"):
-        kernel = weights.arrays[layer][0].astype(np.float64)
+        kernel = arrays[layer][0].astype(np.float64)
         axes = tuple(range(kernel.ndim - 1)) if layer != "dense1" else None
         largest = np.abs(kernel).max(axis=axes)
         assert largest.any(), layer

@@ -24,6 +24,7 @@ from convert.network import LAYERS, build_network  # noqa: E402
 from convert.weights import hdf5 as weights_h5  # noqa: E402
 from convert.weights.file import read_weights, write_weights  # noqa: E402
 from edge.errors import LesionEdgeError  # noqa: E402
+from tests.support.weights import notebook_weights  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,9 +62,9 @@ class Kept:
 
     def check(self, path: Path) -> None:
         """Assert that the file holds our very arrays."""
-        weights = read_weights(path)
+        weights, notebook = read_weights(path), notebook_weights(path)
         for name, arrays in self.arrays.items():
-            for got, expected in zip(weights.arrays[name], arrays, strict=True):
+            for got, expected in zip(notebook.arrays[name], arrays, strict=True):
                 assert got.dtype == np.float32
                 np.testing.assert_array_equal(got, expected)
         assert weights.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
@@ -198,11 +199,11 @@ def test_keras_itself_loads_what_is_written(kept: Kept) -> None:
 
 
 def test_weights_that_were_read_cannot_be_changed(kept: Kept) -> None:
-    weights = read_weights(kept.legacy)
+    arrays = notebook_weights(kept.legacy).arrays
     with pytest.raises(ValueError, match="read-only"):
-        weights.arrays["conv1"][0][0, 0, 0, 0] = 1
+        arrays["conv1"][0][0, 0, 0, 0] = 1
     with pytest.raises(TypeError):
-        weights.arrays["conv1"] = weights.arrays["conv2"]  # type: ignore[index]
+        arrays["conv1"] = arrays["conv2"]  # type: ignore[index]
 
 
 @pytest.mark.parametrize("fault", ["missing", "extra", "shape", "nan", "declared", "not json"])
@@ -341,11 +342,11 @@ def test_random_damage_is_an_error_or_harmless(kept: Kept, tmp_path: Path) -> No
             spoilt[position] = generator.integers(256)
         path.write_bytes(spoilt)
         try:
-            weights = read_weights(path)
+            notebook = notebook_weights(path)
         except WeightsError:
             refused += 1
         else:
-            assert set(weights.arrays) == set(kept.arrays)
+            assert set(notebook.arrays) == set(kept.arrays)
     assert refused
 
 

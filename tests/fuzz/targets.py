@@ -156,9 +156,11 @@ def _prepare_weights(folder: Path) -> Check:
     def check(data: bytes) -> None:
         path.write_bytes(data)
         weights = read_weights(path)
+        notebook = weights.notebook
+        assert notebook is not None
         assert weights.sha256 == hashlib.sha256(data).hexdigest()
         for spec in LAYERS:
-            kernel, bias = weights.arrays[spec.name]
+            kernel, bias = notebook.arrays[spec.name]
             assert (kernel.shape, bias.shape) == (spec.kernel, spec.bias)
             assert np.isfinite(kernel).all()
             assert np.isfinite(bias).all()
