@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge.errors import PredictionError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
     from convert.quantise.preprocessing import Preprocessing
     from edge.model.classifier import Classifier
+    from edge.model.contract import Contract
 
     from .pictures import SamplePicture
 
@@ -24,9 +27,9 @@ class Budget:
     """How far a variant may be from Keras."""
 
     max_delta: float
-    """The largest |Δp| on any picture."""
+    """The largest |Δp| of any label on any picture."""
     mean_delta: float = 1.0
-    """The mean |Δp| over the pictures."""
+    """The mean over the pictures of the largest |Δp| of any label."""
     flips: float = 0.0
     """The share of pictures whose label differs."""
 
@@ -45,14 +48,15 @@ class Parity:
 
     pictures: int
     max_delta: float
-    """The largest |Δp|; NaN if any answer was no number."""
+    """The largest |Δp| of any label; NaN if any answer was no number."""
     mean_delta: float
+    """Of each picture's largest |Δp|."""
     flips: int
     """Pictures on which the label differs."""
     worst: str
     """The picture of the largest |Δp|."""
     auc: float | None
-    """Area under the ROC curve of the variant; None without labels of both kinds."""
+    """Area under the ROC curve of the variant's P(positive); None without labels of both kinds."""
     auc_keras: float | None
 
     def to_dict(self) -> dict[str, Any]:
@@ -70,49 +74,68 @@ def keras_answers(
     pixels: Preprocessing,
     images: Iterable[NDArray[np.uint8]],
 ) -> NDArray[np.float64]:
-    """Return P(malignant) by Keras, with the weights and the preprocessing as they were trained.
+    """Return each label's probability by Keras, (pictures, labels), preprocessed as in training.
 
     Args:
-        model: the network, its contract not folded in.
-        pixels: the weights' contract.
+        model: the file's own, nothing folded in: one sigmoid, P(the second of two labels), or a
+            softmax over all labels.
+        pixels: what happens to a picture before the model.
         images: resized pictures, (height, width, 3) uint8, BGR.
 
     """
-    values = (pixels.apply(image)[None] for image in images)
-    return np.array([float(model(each, training=False)[0, 0]) for each in values], np.float64)
+    values = [np.asarray(model(pixels.apply(image)[None], training=False)) for image in images]
+    answers = np.concatenate(values).astype(np.float64)
+    return np.hstack([1 - answers, answers]) if answers.shape[1] == 1 else answers
 
 
 def edge_answers(
     classifier: Classifier, images: Iterable[NDArray[np.uint8]]
 ) -> NDArray[np.float64]:
-    """Return P(malignant) by the edge's runtime for pictures, (height, width, 3) uint8, BGR."""
-    return np.array([classifier.predict(image) for image in images], np.float64)
+    """Return each label's probability by the edge's runtime, (pictures, labels).
+
+    A picture that the model answers with no probabilities has NaN in its row.
+
+    Args:
+        classifier: the variant.
+        images: resized pictures, (height, width, 3) uint8, BGR.
+
+    """
+    return np.array([_answer(classifier, image) for image in images], np.float64)
+
+
+def _answer(classifier: Classifier, image: NDArray[np.uint8]) -> NDArray[np.float64]:
+    try:
+        second = classifier.predict(image)
+    except PredictionError:
+        return np.full(len(classifier.contract.labels), np.nan)
+    return np.array([1 - second, second])
 
 
 def compare(
     pictures: Sequence[SamplePicture],
     expected: NDArray[np.float64],
     actual: NDArray[np.float64],
-    *,
-    threshold: float,
-    positive: str,
+    contract: Contract,
 ) -> Parity:
-    """Compare two sets of answers, (n,) each, for the same pictures."""
-    delta = np.abs(actual - expected)
-    labelled = np.array([picture.label is not None for picture in pictures], bool)
-    positives = np.array([picture.label == positive for picture in pictures], bool)[labelled]
+    """Compare two sets of answers, (pictures, labels) each, for the same pictures.
+
+    A picture's |Δp| is the largest over its labels; its label is what the contract decides.
+    """
+    delta = np.abs(actual - expected).max(axis=1)
+    labelled = np.array([picture.label is not None for picture in pictures])
+    positives = np.array([picture.label == contract.labels[1] for picture in pictures])[labelled]
     worst = int(np.argmax(np.where(np.isfinite(delta), delta, np.inf)))
     return Parity(
         pictures=len(pictures),
         max_delta=float(delta.max()),  # NaN if there is one
         mean_delta=float(delta.mean()),
-        # A NaN is on neither side of the threshold: count it as a flip.
-        flips=int(
-            ((actual >= threshold) != (expected >= threshold)).sum() + np.isnan(actual).sum()
+        flips=sum(
+            not np.isfinite(mine).all() or contract.label(mine[1]) != contract.label(theirs[1])
+            for mine, theirs in zip(actual, expected, strict=True)
         ),
         worst=pictures[worst].name,
-        auc=area_under_curve(actual[labelled], positives),
-        auc_keras=area_under_curve(expected[labelled], positives),
+        auc=area_under_curve(actual[labelled, 1], positives),
+        auc_keras=area_under_curve(expected[labelled, 1], positives),
     )
 
 

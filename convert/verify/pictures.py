@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import random
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +30,16 @@ if TYPE_CHECKING:
 _INSTALLED = Path(__file__).resolve().parent.parent / "sample_pictures"
 SHIPPED = _INSTALLED if _INSTALLED.is_dir() else _INSTALLED.parents[1] / "pictures"
 """The project's pictures, ``calibration`` and ``held_out``: as installed, or as in a checkout."""
+SHIPPED_LABELS = ("benign", "malignant")
+"""What those pictures are of: dermoscopic ones, each melanoma or not."""
+
+MINIMUM = 2
+"""With fewer pictures than this nothing can be said; a set of them is refused."""
+ENOUGH = 30
+"""With fewer than this, what is said of a set says little, and the report says so."""
+_NEEDED = f"at least {MINIMUM}, better {ENOUGH} or more"
+_SORT = "pictures of the kind that the model is for"
+_SHOWN = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,25 +63,30 @@ def load_set(
 
     A picture's label is what ``labels.csv`` in the folder (columns ``image_id``, ``label``) says
     of its stem, or else the name of the folder it is in, where that is one of ``labels``, in
-    lower or upper case.
+    lower or upper case.  A folder of pictures without labels does as well.
 
     Raises:
-        UsageError: the folder is missing or holds no picture, or ``labels.csv`` can't be read.
+        UsageError: the folder is missing or holds too few pictures, or ``labels.csv`` can't be
+            read.
         PictureError: a picture can't be read.
 
     """
     if not folder.is_dir():
         raise UsageError(
-            f"{printable(folder)}: no such folder of pictures; name one of dermoscopic pictures"
+            f"{printable(folder)}: no such folder of pictures; name one of {_SORT}, {_NEEDED}"
         )
     listed = _read_labels(folder / "labels.csv")
     known = {label.casefold(): label for label in labels}
     pictures, fitting = [], set()
+    unknown: Counter[str] = Counter()
     for source in expand([str(folder)], tell=tell):
         if not isinstance(source, str):
-            raise UsageError(str(source))
+            raise UsageError(f"{source}; needed are {_SORT}, {_NEEDED}")
         path, data = Path(source), read_bytes(source)
-        label = known.get(listed.get(path.stem, path.parent.name).casefold())
+        said = listed.get(path.stem, path.parent.name)
+        label = known.get(said.casefold())
+        if label is None and (path.stem in listed or path.parent != folder):
+            unknown[said] += 1
         fitting.add(path.stem)
         pictures.append(
             SamplePicture(
@@ -81,10 +97,29 @@ def load_set(
                 source,
             )
         )
+    if len(pictures) < MINIMUM:
+        raise UsageError(f"{printable(folder)}: it holds {len(pictures)}; give {_NEEDED}")
     if tell and (left := listed.keys() - fitting):
         rows = f"{len(left)} of the {len(listed)} pictures in {printable(folder / 'labels.csv')}"
         tell(f"{rows} are not in the folder, such as {printable(min(left))}")
+    if tell and labels and unknown:
+        tell(f"{printable(folder)}: {_unlabelled(unknown, labels)}")
     return pictures
+
+
+def _unlabelled(unknown: Counter[str], labels: Sequence[str]) -> str:
+    """Return which pictures have no label, and whose fault that may be."""
+    counts = [f"{printable(name)} ({count})" for name, count in sorted(unknown.items())]
+    return (
+        f"pictures taken as unlabelled, since the model has no label of that name: "
+        f"{_some(counts)}; its labels are {_some(list(labels))}"
+    )
+
+
+def _some(texts: Sequence[str]) -> str:
+    """Return texts as a list for a person, who doesn't read hundreds."""
+    more = len(texts) - _SHOWN
+    return ", ".join(texts[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def choose(pictures: Sequence[SamplePicture], count: int, seed: int) -> list[SamplePicture]:

@@ -86,6 +86,30 @@ def test_rows_that_fit_no_picture_are_told(folder: Path) -> None:
     assert any(line.startswith("2 of the 3 pictures in ") for line in told)
 
 
+def test_pictures_in_folders_that_are_no_label_are_told_and_taken_without_one(
+    folder: Path,
+) -> None:
+    told: list[str] = []
+    for name in ("mel", "Benign", "nv"):
+        (folder / name).mkdir()
+        shutil.copy(HELD_OUT[0], folder / name / "c.jpg")
+    found = {picture.name: picture.label for picture in load_set(folder, LABELS, told.append)}
+    assert found["Benign/c.jpg"] == "benign"
+    assert [found[name] for name in ("a.jpg", "mel/c.jpg", "nv/c.jpg")] == [None] * 3
+    (line,) = told
+    assert "mel (1), nv (1); its labels are benign, malignant" in line
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_too_few_pictures_are_refused_with_the_number_needed(count: int, tmp_path: Path) -> None:
+    for number in range(count):
+        shutil.copy(HELD_OUT[0], tmp_path / f"{number}.jpg")
+    with pytest.raises(UsageError, match="at least 2, better 30 or more"):
+        load_set(tmp_path, LABELS)
+    with pytest.raises(UsageError, match=r"no such folder.*at least 2, better 30 or more"):
+        load_set(tmp_path / "none", LABELS)
+
+
 @pytest.mark.parametrize("labels", ["b\udce9nin,malin", "a\tb,c", "a" * 201 + ",b"])
 def test_labels_that_no_contract_can_hold_are_wrong_usage(
     labels: str, capsys: pytest.CaptureFixture[str]
