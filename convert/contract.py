@@ -1,12 +1,13 @@
-"""The contract that is written into a model file: ``model.json``, schema 1."""
+"""The contract that is written into a model file: ``model.json``, schema 2."""
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from edge.model.contract import SCHEMA, InputSpec
+from edge.model.contract import SCHEMA, InputSpec, OutputSpec
 from edge.results import NOTICE
 
 from .network import INPUT_SIZE_WH
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from convert.verify.pictures import SamplePicture
     from convert.weights.file import Weights
 
-RESIZE = InputSpec(size_wh=INPUT_SIZE_WH, interpolation="linear", dtype="uint8", byte_mask=0)
+RESIZE = InputSpec(INPUT_SIZE_WH)
 """How a picture is resized for this network: to 500 x 500, the notebook's bilinear resize."""
 
 _QUANTISATION = {
@@ -56,25 +57,18 @@ def describe(
     calibration: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """Return the contract of a flatbuffer, all but its parity figures."""
-    width, height = RESIZE.size_wh
     dtype = input_dtype(variant)
+    input_spec = replace(RESIZE, dtype=dtype, zero_point=-128 if dtype == "int8" else 0)
     return {
         "schema": SCHEMA,
         "name": name,
         "variant": variant,
         "intended_use": NOTICE,
         "flatbuffer": {"sha256": hashlib.sha256(flatbuffer).hexdigest(), "bytes": len(flatbuffer)},
-        "input": {
-            "width": width,
-            "height": height,
-            "channel_order": "BGR",
-            "interpolation": RESIZE.interpolation,
-            "dtype": dtype,
-            "scale": 1.0,
-            "zero_point": -128 if dtype == "int8" else 0,
-        },
-        "output": {"dtype": "float32", "meaning": f"P({labels[1]})"},
+        "input": input_spec.to_dict(),
+        "output": {**OutputSpec().to_dict(), "meaning": f"P({labels[1]})"},
         "labels": list(labels),
+        "positive": labels[1],
         "threshold": threshold,
         "quantisation": _QUANTISATION[variant],
         "weights": {

@@ -20,7 +20,7 @@ from edge.picture.decode import (
     within_memory,
 )
 
-from .errors import LesionEdgeError
+from .errors import LesionEdgeError, ModelError
 from .files import printable
 from .parallel import default_threads, map_ordered, side_by_side, usable_cores
 from .results import Analysis, Timings
@@ -92,7 +92,10 @@ class Analyzer:
             raise ValueError(f"threads must be 1 or more, is {threads}")
         self.threads = default_threads() if threads is None else threads
         self._classifier = Classifier(model, num_threads=self.threads, contract=contract)
-        self.threshold = self.contract.threshold if threshold is None else threshold
+        own = self.contract.threshold
+        if own is None:
+            raise ModelError(f"{self.contract.name}: more than two labels can't be shown yet")
+        self.threshold = own if threshold is None else threshold
         self.fast = fast
         self._beside = self.threads > 1 and usable_cores() > 1
 
@@ -190,25 +193,25 @@ class Analyzer:
             timings.segment = (time.perf_counter() - begun) * 1e3
             return regions
 
-        def predict() -> float:
+        def predict() -> NDArray[np.float64]:
             return self._classifier.predict(image_bgr, timings)
 
         started = time.perf_counter()
         with within_memory(picture.name):
             if self._beside:
-                regions, probability = side_by_side(segment, predict)
+                regions, probabilities = side_by_side(segment, predict)
             else:
-                regions, probability = segment(), predict()
+                regions, probabilities = segment(), predict()
         timings.total = picture.decode_ms + (time.perf_counter() - started) * 1e3
         return Analysis(
             size_wh=picture.size_wh,
-            label=self.contract.label(probability, self.threshold),
-            probability=probability,
+            label=self.contract.decide(probabilities, self.threshold),
+            probability=float(probabilities[self.contract.positive_index]),
             threshold=self.threshold,
             regions=regions,
             timings_ms=timings,
             warnings=picture.warnings,
-            positive=self.contract.labels[1],
+            positive=self.contract.positive,
             image=picture.name,
             model=self.contract.identity(),
         )

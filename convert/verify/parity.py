@@ -105,10 +105,9 @@ def edge_answers(
 
 def _answer(classifier: Classifier, image: NDArray[np.uint8]) -> NDArray[np.float64]:
     try:
-        second = classifier.predict(image)
+        return classifier.predict(image)
     except PredictionError:
         return np.full(len(classifier.contract.labels), np.nan)
-    return np.array([1 - second, second])
 
 
 def compare(
@@ -123,19 +122,19 @@ def compare(
     """
     delta = np.abs(actual - expected).max(axis=1)
     labelled = np.array([picture.label is not None for picture in pictures])
-    positives = np.array([picture.label == contract.labels[1] for picture in pictures])[labelled]
+    positives = np.array([picture.label == contract.positive for picture in pictures])[labelled]
     worst = int(np.argmax(np.where(np.isfinite(delta), delta, np.inf)))
     return Parity(
         pictures=len(pictures),
         max_delta=float(delta.max()),  # NaN if there is one
         mean_delta=float(delta.mean()),
         flips=sum(
-            not np.isfinite(mine).all() or contract.label(mine[1]) != contract.label(theirs[1])
+            not np.isfinite(mine).all() or contract.decide(mine) != contract.decide(theirs)
             for mine, theirs in zip(actual, expected, strict=True)
         ),
         worst=pictures[worst].name,
-        auc=area_under_curve(actual[labelled, 1], positives),
-        auc_keras=area_under_curve(expected[labelled, 1], positives),
+        auc=area_under_curve(actual[labelled, contract.positive_index], positives),
+        auc_keras=area_under_curve(expected[labelled, contract.positive_index], positives),
     )
 
 

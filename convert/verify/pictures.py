@@ -153,8 +153,6 @@ def resized(picture: SamplePicture, spec: InputSpec) -> NDArray[np.uint8]:
     width, height = spec.size_wh
     out = np.empty((height, width, 3), np.uint8)
     resize_into(decode(picture.data, picture.path or picture.name).image_bgr, out, spec)
-    if spec.byte_mask:
-        np.bitwise_xor(out, spec.byte_mask, out=out)
     return out
 
 

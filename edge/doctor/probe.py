@@ -88,6 +88,7 @@ def model() -> None:
     import os
 
     from edge.errors import ModelError
+    from edge.model.classifier import Classifier
     from edge.model.contract import parse_contract
     from edge.model.load import default_model_path, load_model_file
 
@@ -95,7 +96,11 @@ def model() -> None:
     path = path or default_model_path()
     name = os.path.basename(path)
     try:
-        contract = parse_contract(load_model_file(path, beside)[1], name)
+        contract = (
+            Classifier(path, contract=beside).contract  # the graph says what it leaves out
+            if beside
+            else parse_contract(load_model_file(path)[1], name)
+        )
     except ModelError as error:
         _print(model_error=_line(error))
         return

@@ -1,4 +1,4 @@
-"""A TFLite interpreter around one model file: a picture in, P(malignant) out."""
+"""A TFLite interpreter around one model file: a picture in, a probability for each label out."""
 
 from __future__ import annotations
 
@@ -14,14 +14,18 @@ from edge.errors import PredictionError
 from edge.files import printable
 
 from .contract import Contract, parse_contract
-from .interpreter import check_tensors, make_interpreter
+from .interpreter import check_tensors, complete, make_interpreter
 from .load import default_model_path, load_model_file
-from .preprocess import resize_into
+from .preprocess import fill_input
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge.results import Timings
+
+
+_SUM = 1e-3
+"""How far from 1 a softmax's float32 sum may be."""
 
 
 class Classifier:
@@ -51,15 +55,20 @@ class Classifier:
     ) -> None:
         path = default_model_path() if model is None else os.fspath(model)
         name = printable(os.path.basename(path))
-        flatbuffer, self.document = load_model_file(path, contract)
-        self.contract = parse_contract(self.document, name)
-        self._num_threads = num_threads
         # The interpreter reads the weights from this buffer as long as it lives.
-        self._flatbuffer = flatbuffer
-        self._set_up(name)
+        self._flatbuffer, self.document = load_model_file(path, contract)
+        self._num_threads = num_threads
+        interpreter = None
+        if contract is not None:
+            interpreter = make_interpreter(self._flatbuffer, num_threads, name)
+            self.document = complete(self.document, interpreter, name)
+        self.contract = parse_contract(self.document, name)
+        self._set_up(name, interpreter)
 
-    def _set_up(self, name: str) -> None:
-        self._interpreter = make_interpreter(self._flatbuffer, self._num_threads, name)
+    def _set_up(self, name: str, interpreter: Any = None) -> None:
+        self._interpreter = interpreter or make_interpreter(
+            self._flatbuffer, self._num_threads, name
+        )
         self._input_index, self._output_index = check_tensors(
             self._interpreter, self.contract, name
         )
@@ -76,20 +85,30 @@ class Classifier:
         other._set_up(self.contract.name)  # noqa: SLF001
         return other
 
-    def predict(self, image_bgr: NDArray[np.uint8], timings: Timings | None = None) -> float:
-        """Return P(labels[1]) of a picture, 0..1.
+    def predict(
+        self, image_bgr: NDArray[np.uint8], timings: Timings | None = None
+    ) -> NDArray[np.float64]:
+        """Return the probability of each of the contract's labels for a picture.
 
         Args:
             image_bgr: (height, width, 3) uint8, BGR, 0..255.
             timings: gets the milliseconds of ``resize`` and ``invoke``.
 
+        Returns:
+            (number of labels,), each 0..1; their sum is 1, as exactly as the output's encoding has
+            it.
+
         Raises:
-            PredictionError: the model's output is no probability (NaN, infinite, not in 0..1).
+            PredictionError: the model's output is no probability (NaN, infinite, not in 0..1, or
+                those of a softmax don't add up to 1).
 
         """
         with self._lock:
             started = time.perf_counter()
-            self._fill_input(image_bgr)
+            # The view must be gone before invoke(), which refuses to run while one is held.
+            fill_input(
+                image_bgr, self._interpreter.tensor(self._input_index)()[0], self.contract.input
+            )
             filled = time.perf_counter()
             try:
                 self._interpreter.invoke()
@@ -97,17 +116,31 @@ class Classifier:
                 raise PredictionError(
                     f"the model {self.contract.name!r} could not be run: {error}"
                 ) from error
-            probability = float(self._interpreter.get_tensor(self._output_index)[0, 0])
+            elements = self._interpreter.get_tensor(self._output_index)[0]
             finished = time.perf_counter()
-        if not 0.0 <= probability <= 1.0:  # NaN compares false
-            raise PredictionError(
-                f"the model {self.contract.name!r} answered {probability}, no probability"
-            )
         if timings is not None:
             timings.resize, timings.invoke = (filled - started) * 1e3, (finished - filled) * 1e3
-        return probability
+        return self._probabilities(elements)
 
-    def _fill_input(self, image_bgr: NDArray[np.uint8]) -> None:
-        # The view must be gone before invoke(), which refuses to run while one is held.
-        view = self._interpreter.tensor(self._input_index)()
-        resize_into(image_bgr, view[0].view(np.uint8), self.contract.input)
+    def _probabilities(self, elements: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the probabilities that the output's elements, (1,) or (number of labels,), say."""
+        output = self.contract.output
+        values = elements.astype(np.float64)
+        slack = 0.0  # what rounding to 8 bits may have added
+        if output.dtype != "float32":
+            values = (values - output.zero_point) * output.scale
+            slack = output.scale / 2
+        if not (values.min() >= -slack and values.max() <= 1 + slack):  # NaN compares false
+            wrong = next(value for value in values if not -slack <= value <= 1 + slack)
+            raise PredictionError(
+                f"the model {self.contract.name!r} answered {wrong}, no probability"
+            )
+        values = values.clip(0.0, 1.0)
+        if output.activation == "sigmoid":
+            return np.array([1.0 - values[0], values[0]])
+        if not abs(total := float(values.sum()) - 1.0) <= _SUM + slack * len(values):
+            raise PredictionError(
+                f"the model {self.contract.name!r} answered probabilities that add up to "
+                f"{total + 1.0:.4g}, not 1"
+            )
+        return values

@@ -1,51 +1,104 @@
 """What a model expects and what its answer means, as read from the model's own file.
 
-Nothing of it is known to the runtime beforehand: size, channel order, interpolation, number
-encoding, labels and threshold all come from ``model.json``, and what this version can't honour
-is refused.  The JSON's keys are described in ``models/MODEL_CARD.md``.
+Nothing of it is known to the runtime beforehand: size, resize rule, channel order, number encoding,
+labels and threshold all come from ``model.json``, and what this version can't honour is refused.
+The JSON's keys are described in ``docs/contract.md``.
 """
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edge.errors import ModelError, shown
 
+from .reader import Reader
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-SCHEMA = 1
-"""The newest version of the contract's form that this code reads."""
+    import numpy as np
+    from numpy.typing import NDArray
 
-_ENCODINGS = {
-    # A byte b as the tensor holds it: value = scale * (element - zero_point) = b, exactly.
-    ("uint8", 1.0, 0): 0x00,
-    ("int8", 1.0, -128): 0x80,
-}
-_MAX_TEXT = 200
-_LINE = f"a text of 1 to {_MAX_TEXT} printable characters"
-_MEND = "correct the contract, or make a model with one: python -m convert --weights FILE"
-_INTERPOLATIONS = ("nearest", "linear", "cubic", "area")
+SCHEMA = 2
+"""The newest version of the contract's form that this code reads; it reads all before it, too."""
+
+INTERPOLATIONS = ("nearest", "linear", "linear_exact", "cubic", "area")
+RESIZE_RULES = ("stretch", "crop", "letterbox")
+_ZERO_POINTS = {"uint8": (0, 255), "int8": (-128, 127), "float32": (0, 0)}
+_RAW = (("uint8", 1.0, 0), ("int8", 1.0, -128))
+"""Encodings (dtype, scale, zero point) whose value is the picture's byte itself."""
+_LIMIT = 1e9
+"""No number of a picture's values is larger: they are float32 in the end."""
+_FEW = 16
+_SINCE_2 = ("input.resize", "input.values", "output.activation", "positive")
+
+Triple = tuple[float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """The tensor that takes the picture: (1, height, width, 3), raw bytes 0..255 in BGR order."""
+    """The tensor that takes the picture, (1, height, width, 3), and how it gets in there."""
 
     size_wh: tuple[int, int]
-    interpolation: str
-    """The name of OpenCV's interpolation to resize with: nearest, linear, cubic or area."""
-    dtype: str
-    """``uint8`` or ``int8``."""
-    byte_mask: int
-    """What each byte is XORed with to become an element: 0x00 for uint8, 0x80 for int8."""
+    interpolation: str = "linear"
+    """The name of OpenCV's interpolation to resize with, one of ``INTERPOLATIONS``."""
+    resize: str = "stretch"
+    """``stretch``: the whole picture, its aspect ratio not kept.  ``crop``: the largest centred
+    part that has the tensor's aspect ratio.  ``letterbox``: the whole picture, black beside it."""
+    channel_order: str = "BGR"
+    """``BGR`` or ``RGB``: the order in the tensor."""
+    dtype: str = "uint8"
+    """``uint8``, ``int8`` or ``float32``."""
+    scale: float = 1.0
+    """What an element stands for: ``scale * (element - zero_point)``; 1.0 for float32."""
+    zero_point: int = 0
+    values_scale: Triple = (1.0, 1.0, 1.0)
+    """The graph wants ``pixel * values_scale + values_offset``, per channel in ``channel_order``,
+    pixels 0..255."""
+    values_offset: Triple = (0.0, 0.0, 0.0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as the contract's ``input``."""
+        width, height = self.size_wh
+        return {
+            "width": width,
+            "height": height,
+            "resize": self.resize,
+            "interpolation": self.interpolation,
+            "channel_order": self.channel_order,
+            "dtype": self.dtype,
+            "scale": self.scale,
+            "zero_point": self.zero_point,
+            "values": {"scale": list(self.values_scale), "offset": list(self.values_offset)},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSpec:
+    """The tensor that the answer is in: (1, 1) for a sigmoid, (1, number of labels) for softmax."""
+
+    activation: str = "sigmoid"
+    """``sigmoid``: P(labels[1]) of two labels.  ``softmax``: a probability for each label."""
+    dtype: str = "float32"
+    """``float32``, ``uint8`` or ``int8``."""
+    scale: float = 1.0
+    """What an element stands for: ``scale * (element - zero_point)``; 1.0 for float32."""
+    zero_point: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as the contract's ``output``."""
+        return {
+            "activation": self.activation,
+            "dtype": self.dtype,
+            "scale": self.scale,
+            "zero_point": self.zero_point,
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """A model's contract, checked.  The output is P(labels[1]), float32, shape (1, 1)."""
+    """A model's contract, checked."""
 
     name: str
     variant: str
@@ -53,18 +106,46 @@ class Contract:
     sha256: str
     """SHA-256 of the flatbuffer, hexadecimal."""
     input: InputSpec
-    labels: tuple[str, str]
-    threshold: float
-    """The label is ``labels[1]`` where the probability is at least this, else ``labels[0]``."""
+    output: OutputSpec
+    labels: tuple[str, ...]
+    """Two or more, in the order of the probabilities."""
+    positive: str
+    """The label that a threshold is about, and that one number of a picture is the probability
+    of."""
+    threshold: float | None
+    """The label is ``positive`` where its probability is at least this.  None, of more than two
+    labels only: it is always the most probable one."""
+
+    @property
+    def positive_index(self) -> int:
+        """Where among the labels, and the probabilities, the positive one is."""
+        return self.labels.index(self.positive)
 
     def identity(self) -> dict[str, str]:
         """Return what a result says of the model that gave it: name, variant, SHA-256."""
         return {"name": self.name, "variant": self.variant, "sha256": self.sha256}
 
-    def label(self, probability: float, threshold: float | None = None) -> str:
-        """Return the label that the decision rule gives."""
+    def decide(
+        self, probabilities: Sequence[float] | NDArray[np.float64], threshold: float | None = None
+    ) -> str:
+        """Return the label that the decision rule gives.
+
+        With a threshold it is the positive label where its probability is at least that, else the
+        most probable of the others.  Without, it is the most probable label, of equal ones the
+        first.
+
+        Args:
+            probabilities: one for each label, in order.
+            threshold: None is the contract's own.
+
+        """
         limit = self.threshold if threshold is None else threshold
-        return self.labels[1] if probability >= limit else self.labels[0]
+        candidates = list(range(len(self.labels)))
+        if limit is not None:
+            if probabilities[self.positive_index] >= limit:
+                return self.positive
+            candidates.remove(self.positive_index)
+        return self.labels[max(candidates, key=lambda index: float(probabilities[index]))]
 
 
 def parse_contract(document: Mapping[str, Any], name: str) -> Contract:
@@ -85,98 +166,104 @@ def parse_contract(document: Mapping[str, Any], name: str) -> Contract:
             f"{name}: its contract has schema {shown(schema)}, this version reads up to {SCHEMA}; "
             "install a newer lesion-edge"
         )
-    read = _Reader(document, name)
-    read.equal("schema", SCHEMA)
-    read.equal("input.channel_order", "BGR")
-    read.equal("output.dtype", "float32")
-    encoding = (
-        read.one_of("input.dtype", ("uint8", "int8")),
-        read.number("input.scale", 0.0, sys.float_info.max),
-        read.integer("input.zero_point", -128, 127),
-    )
-    if encoding not in _ENCODINGS:
-        raise ModelError(
-            f"{name}: its contract's input encoding (dtype, scale, zero_point) is {encoding}; "
-            f"this runtime feeds raw bytes only: {' or '.join(map(str, _ENCODINGS))}; {_MEND}"
-        )
-    size_wh = (read.integer("input.width", 1, 4096), read.integer("input.height", 1, 4096))
+    read = Reader(document, name)
+    if read.integer("schema", 1, SCHEMA) == 1:
+        read = _upgrade(read)
+    labels = read.different_texts("labels")
     return Contract(
         name=read.text("name"),
         variant=read.text("variant"),
         sha256=read.text("flatbuffer.sha256"),
-        input=InputSpec(
-            size_wh=size_wh,
-            interpolation=read.one_of("input.interpolation", _INTERPOLATIONS),
-            dtype=encoding[0],
-            byte_mask=_ENCODINGS[encoding],
-        ),
-        labels=read.two_texts("labels"),
-        threshold=read.number("threshold", 0.0, 1.0),
+        input=_parse_input(read),
+        output=_parse_output(read, labels),
+        labels=labels,
+        positive=_parse_positive(read, labels),
+        threshold=None
+        if len(labels) > 2 and read.get("threshold") is None
+        else read.number("threshold", 0.0, 1.0),
     )
 
 
-class _Reader:
-    """Takes values out of the document, each checked; keys with dots go into objects."""
-
-    def __init__(self, document: Mapping[str, Any], name: str) -> None:
-        self.document = document
-        self.name = name
-
-    def _get(self, key: str) -> Any:
-        value: Any = self.document
-        for part in key.split("."):
-            if not isinstance(value, dict) or part not in value:
-                raise ModelError(f"{self.name}: its contract has no {key!r}; {_MEND}")
-            value = value[part]
-        return value
-
-    def _refuse(self, key: str, expected: str, value: object) -> ModelError:
-        return ModelError(
-            f"{self.name}: its contract's {key} must be {expected}, is {shown(value)}; {_MEND}"
-        )
-
-    def equal(self, key: str, expected: object) -> None:
-        value = self._get(key)
-        if type(value) is not type(expected) or value != expected:
-            raise self._refuse(key, repr(expected), value)
-
-    def text(self, key: str) -> str:
-        value = self._get(key)
-        if not _is_line(value):
-            raise self._refuse(key, _LINE, value)
-        return str(value)
-
-    def one_of(self, key: str, expected: tuple[str, ...]) -> str:
-        value = self.text(key)
-        if value not in expected:
-            raise self._refuse(key, f"one of {', '.join(expected)}", value)
-        return value
-
-    def integer(self, key: str, low: int, high: int) -> int:
-        value = self._get(key)
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise self._refuse(key, f"a whole number from {low} to {high}", value)
-        return value
-
-    def number(self, key: str, low: float, high: float) -> float:
-        value = self._get(key)
-        # A comparison with NaN is false, so NaN is refused too.
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not low <= value <= high
-        ):
-            raise self._refuse(key, f"a number from {low} to {high}", value)
-        return float(value)
-
-    def two_texts(self, key: str) -> tuple[str, str]:
-        value = self._get(key)
-        labels = value if isinstance(value, list) else []
-        if len(labels) != 2 or labels[0] == labels[1] or not all(map(_is_line, labels)):
-            raise self._refuse(key, f"two different labels, each {_LINE}", value)
-        return (labels[0], labels[1])
+def _upgrade(read: Reader) -> Reader:
+    """Return a contract of schema 1 as one of schema 2."""
+    for key in _SINCE_2:
+        if read.has(key):
+            # Left alone, it would be honoured by one version and passed over by another.
+            raise read.refuse("schema", f"2 where there is a {key!r}", 1)
+    added = {"input": {"resize": "stretch"}, "output": {"activation": "sigmoid"}}
+    merged = {
+        key: {**value, **more} if isinstance(value := read.get(key), dict) else value
+        for key, more in added.items()
+    }
+    return Reader({**read.document, **merged}, read.name)
 
 
-def _is_line(value: object) -> bool:
-    # It goes to terminals, logs and pictures: no line ends, no escape sequences, no surrogates.
-    return isinstance(value, str) and 0 < len(value) <= _MAX_TEXT and value.isprintable()
+def _parse_input(read: Reader) -> InputSpec:
+    dtype, scale, zero_point = encoding = _parse_encoding(read, "input")
+    # Nobody can guess what floats or scaled bytes a graph was made for.
+    given = read.has("input.values") or encoding not in _RAW
+    factors, offsets = (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)
+    if given:
+        factors = read.three_numbers("input.values.scale", -_LIMIT, _LIMIT)
+        offsets = read.three_numbers("input.values.offset", -_LIMIT, _LIMIT)
+        if 0.0 in factors:
+            raise read.refuse("input.values.scale", "three numbers other than 0", list(factors))
+    spec = InputSpec(
+        size_wh=(read.integer("input.width", 1, 4096), read.integer("input.height", 1, 4096)),
+        interpolation=read.one_of("input.interpolation", INTERPOLATIONS),
+        resize=read.one_of("input.resize", RESIZE_RULES),
+        channel_order=read.one_of("input.channel_order", ("BGR", "RGB")),
+        dtype=dtype,
+        scale=scale,
+        zero_point=zero_point,
+        values_scale=factors,
+        values_offset=offsets,
+    )
+    _refuse_lost_picture(read, spec)
+    return spec
+
+
+def _refuse_lost_picture(read: Reader, spec: InputSpec) -> None:
+    """Refuse values that an 8-bit tensor has hardly any elements for, such as 0..255 where 0..1 is.
+
+    A calibrated range may well cut some off, so few have to be left for the mistake to be sure.
+    """
+    if spec.dtype == "float32":
+        return
+    low, high = _ZERO_POINTS[spec.dtype]
+    for factor, offset in zip(spec.values_scale, spec.values_offset, strict=True):
+        steps = (round((pixel * factor + offset) / spec.scale) for pixel in range(256))
+        if len({min(max(step + spec.zero_point, low), high) for step in steps}) < _FEW:
+            first, last = (spec.scale * (end - spec.zero_point) for end in (low, high))
+            raise read.refuse(
+                "input.values",
+                f"what the tensor can hold, {first:.4g} to {last:.4g}",
+                [offset, 255 * factor + offset],
+            )
+
+
+def _parse_output(read: Reader, labels: tuple[str, ...]) -> OutputSpec:
+    activation = read.one_of("output.activation", ("sigmoid", "softmax"))
+    if activation == "sigmoid" and len(labels) > 2:
+        raise read.refuse("labels", "two for a sigmoid", list(labels))
+    if read.one_of("output.dtype", tuple(_ZERO_POINTS)) == "float32" and not (
+        read.has("output.scale") or read.has("output.zero_point")
+    ):
+        return OutputSpec(activation)
+    return OutputSpec(activation, *_parse_encoding(read, "output"))
+
+
+def _parse_encoding(read: Reader, tensor: str) -> tuple[str, float, int]:
+    dtype = read.one_of(f"{tensor}.dtype", tuple(_ZERO_POINTS))
+    least, most = (1.0, 1.0) if dtype == "float32" else (1 / _LIMIT, _LIMIT)
+    scale = read.number(f"{tensor}.scale", least, most)
+    return dtype, scale, read.integer(f"{tensor}.zero_point", *_ZERO_POINTS[dtype])
+
+
+def _parse_positive(read: Reader, labels: tuple[str, ...]) -> str:
+    if len(labels) == 2 and not read.has("positive"):
+        return labels[1]
+    positive = read.text("positive")
+    if positive not in labels:
+        raise read.refuse("positive", "one of the labels", positive)
+    return positive

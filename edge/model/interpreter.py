@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import importlib
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edge.errors import ModelError, RuntimeMissingError
+from edge.files import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .contract import Contract
 
 _RUNTIMES = ("ai_edge_litert", "tflite_runtime")
-# (scale, zero point) of an input that takes a picture's bytes as they are.  A scale of 0 is none:
-# the graph itself makes numbers of the bytes.
-_ENCODINGS = {"int8": ((1, -128),), "uint8": ((1, 0), (0, 0))}
-_CONVERT = (
-    "correct the contract, or make a model of one uint8 or int8 picture and one float32 "
-    "probability: python -m convert --weights FILE"
-)
+_CONVERT = "correct the contract, or make a model with one: python -m convert --weights FILE"
 
 
 def load_interpreter_class() -> Any:
@@ -99,6 +97,72 @@ def make_interpreter(flatbuffer: bytes, num_threads: int, name: str) -> Any:
     return interpreter
 
 
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """An input or output of a graph."""
+
+    index: int
+    shape: tuple[int, ...]
+    dtype: str
+    scale: float
+    """A value is ``scale * (element - zero_point)``; 1.0 and 0 where the graph has no such rule."""
+    zero_point: int
+
+
+def read_tensors(interpreter: Any, name: str) -> tuple[Tensor, Tensor]:
+    """Return the graph's one input and one output.
+
+    Raises:
+        ModelError: it has several.
+
+    """
+    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+    if (len(inputs), len(outputs)) != (1, 1):
+        raise ModelError(
+            f"{name}: the graph has {len(inputs)} inputs and {len(outputs)} outputs, where one "
+            f"picture goes in and one answer comes out; {_CONVERT}"
+        )
+    return _tensor(inputs[0], name), _tensor(outputs[0], name)
+
+
+def _tensor(details: Mapping[str, Any], name: str) -> Tensor:
+    if len(details["quantization_parameters"]["scales"]) > 1:
+        raise ModelError(
+            f"{name}: the graph's {printable(details['name'])} has a scale for each channel, where "
+            f"one for all is understood; {_CONVERT}"
+        )
+    scale, zero_point = details["quantization"]
+    return Tensor(
+        index=int(details["index"]),
+        shape=tuple(map(int, details["shape"])),
+        dtype=details["dtype"].__name__,
+        scale=float(scale) or 1.0,
+        zero_point=int(zero_point) if scale else 0,
+    )
+
+
+def complete(document: Mapping[str, Any], interpreter: Any, name: str) -> dict[str, Any]:
+    """Return a contract that someone wrote, with what the graph itself says where it is left out.
+
+    Those are width, height, dtype, scale and zero point.  Raises what :func:`read_tensors` raises.
+    """
+    picture, answer = read_tensors(interpreter, name)
+    sides = dict(zip(("height", "width"), picture.shape[1:3], strict=False))
+    known = {"input": {**sides, **_encoding(picture)}, "output": _encoding(answer)}
+    return {
+        **document,
+        **{
+            key: {**said, **given}
+            for key, said in known.items()
+            if isinstance(given := document.get(key, {}), dict)
+        },
+    }
+
+
+def _encoding(tensor: Tensor) -> dict[str, Any]:
+    return {"dtype": tensor.dtype, "scale": tensor.scale, "zero_point": tensor.zero_point}
+
+
 def check_tensors(interpreter: Any, contract: Contract, name: str) -> tuple[int, int]:
     """Compare the graph's one input and one output with the contract; return their indices.
 
@@ -106,21 +170,23 @@ def check_tensors(interpreter: Any, contract: Contract, name: str) -> tuple[int,
         ModelError: they are others; the message says which.
 
     """
+    picture, answer = read_tensors(interpreter, name)
     width, height = contract.input.size_wh
-    expected_in = [((1, height, width, 3), contract.input.dtype)]
-    expected_out = [((1, 1), "float32")]
-    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-    for what, expected, details in (("in", expected_in, inputs), ("out", expected_out, outputs)):
-        actual = [(tuple(map(int, each["shape"])), each["dtype"].__name__) for each in details]
-        if actual != expected:
+    count = 1 if contract.output.activation == "sigmoid" else len(contract.labels)
+    for what, actual, shape, spec in (
+        ("input", picture, (1, height, width, 3), contract.input),
+        ("output", answer, (1, count), contract.output),
+    ):
+        if (actual.shape, actual.dtype) != (shape, spec.dtype):
             raise ModelError(
-                f"{name}: the graph's {what}put is {actual}, its contract says {expected}; "
-                f"{_CONVERT}"
+                f"{name}: the graph's {what} is {actual.shape} {actual.dtype}, its contract says "
+                f"{shape} {spec.dtype}; {_CONVERT}"
             )
-    encoding, taken = inputs[0]["quantization"], _ENCODINGS[contract.input.dtype]
-    if encoding not in taken:
-        raise ModelError(
-            f"{name}: the graph's input has (scale, zero point) {encoding}, not {taken[0]}; "
-            f"{_CONVERT}"
-        )
-    return inputs[0]["index"], outputs[0]["index"]
+        # The graph's are float32, a contract's may have been rounded to be read by people.
+        if (actual.scale, actual.zero_point) != (float(np.float32(spec.scale)), spec.zero_point):
+            raise ModelError(
+                f"{name}: the graph's {what} has (scale, zero point) "
+                f"{(actual.scale, actual.zero_point)}, its contract says "
+                f"{(spec.scale, spec.zero_point)}; {_CONVERT}"
+            )
+    return picture.index, answer.index

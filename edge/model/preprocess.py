@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -15,24 +16,103 @@ if TYPE_CHECKING:
 _INTERPOLATIONS = {
     "nearest": cv2.INTER_NEAREST,
     "linear": cv2.INTER_LINEAR,
+    "linear_exact": cv2.INTER_LINEAR_EXACT,
     "cubic": cv2.INTER_CUBIC,
     "area": cv2.INTER_AREA,
 }
+_BYTES = np.arange(256)
 
 
-def resize_into(image_bgr: NDArray[np.uint8], out: NDArray[np.uint8], spec: InputSpec) -> None:
-    """Resize a picture straight into a model's input and encode it there.
+def fill_input(image_bgr: NDArray[np.uint8], tensor: NDArray[Any], spec: InputSpec) -> None:
+    """Resize a picture and write it into a model's input, as the model wants it.
+
+    A tensor of bytes in BGR order is resized straight into and encoded in place.
 
     Args:
         image_bgr: (height, width, 3) uint8, BGR, 0..255.
-        out: (spec height, spec width, 3) uint8, C-contiguous and writable: the bytes of the
-            input tensor.  OpenCV writes into it, so nothing is copied.
+        tensor: (spec height, spec width, 3) of the spec's dtype, C-contiguous and writable.
         spec: the model's input.
 
     """
+    in_place = spec.dtype != "float32" and spec.channel_order == "BGR"
+    pixels = tensor.view(np.uint8) if in_place else np.empty(tensor.shape, np.uint8)
+    resize_into(image_bgr, pixels, spec)
+    encode_into(pixels, tensor, spec)
+
+
+def resize_into(image_bgr: NDArray[np.uint8], out: NDArray[np.uint8], spec: InputSpec) -> None:
+    """Resize a picture by the spec's rule; colours and encoding are not touched.
+
+    Args:
+        image_bgr: (height, width, 3) uint8, BGR, 0..255.
+        out: (spec height, spec width, 3) uint8, C-contiguous and writable.  OpenCV writes into
+            it, so nothing is copied.
+        spec: the model's input.
+
+    """
+    size_wh = width, height = spec.size_wh
+    image_height, image_width = image_bgr.shape[:2]
+    if spec.resize == "crop":
+        # As Keras: smart_resize, and Resizing with crop_to_aspect_ratio.
+        crop_height = max(1, min(image_height, image_width * height // width))
+        crop_width = max(1, min(image_width, image_height * width // height))
+        top, left = (image_height - crop_height) // 2, (image_width - crop_width) // 2
+        image_bgr = image_bgr[top : top + crop_height, left : left + crop_width]
+    elif spec.resize == "letterbox":
+        factor = min(width / image_width, height / image_height)
+        size_wh = (
+            max(1, min(width, round(image_width * factor))),
+            max(1, min(height, round(image_height * factor))),
+        )
+        left, top = (width - size_wh[0]) // 2, (height - size_wh[1]) // 2
+        out[:] = 0
+        out = out[top : top + size_wh[1], left : left + size_wh[0]]
     interpolation = _INTERPOLATIONS[spec.interpolation]
-    resized = cv2.resize(image_bgr, spec.size_wh, dst=out, interpolation=interpolation)
+    resized = cv2.resize(image_bgr, size_wh, dst=out, interpolation=interpolation)
     if resized is not out:  # OpenCV made an array of its own: ``out`` didn't fit
         np.copyto(out, resized)
-    if spec.byte_mask:
-        np.bitwise_xor(out, spec.byte_mask, out=out)
+
+
+def encode_into(pixels: NDArray[np.uint8], tensor: NDArray[Any], spec: InputSpec) -> None:
+    """Write a resized picture into a model's input, as the model wants it.
+
+    Args:
+        pixels: (spec height, spec width, 3) uint8, BGR, 0..255; of a spec of bytes in BGR order
+            it may be the tensor's own memory.
+        tensor: the same shape, of the spec's dtype, C-contiguous and writable.
+        spec: the model's input.
+
+    """
+    table, mask = element_table(spec)
+    out = tensor if spec.dtype == "float32" else tensor.view(np.uint8)
+    ordered: Any = pixels
+    if spec.channel_order == "RGB":
+        ordered = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+    if mask is None:
+        written = cv2.LUT(ordered, table, dst=out)
+        if written is not out:
+            np.copyto(out, written)
+    elif mask:
+        np.bitwise_xor(ordered, mask, out=out)
+    elif not np.may_share_memory(ordered, out):
+        np.copyto(out, ordered)
+
+
+@lru_cache(maxsize=16)
+def element_table(spec: InputSpec) -> tuple[NDArray[Any], int | None]:
+    """Return the tensor's element for each channel and pixel value.
+
+    Returns:
+        The table, (1, 256, 3) in the spec's channel order: float32, or uint8, which are an int8
+        tensor's bytes.  And what a pixel value is XORed with to become the element, where that
+        says as much as the table, as it does for raw bytes; else None.
+
+    """
+    values = _BYTES[:, None] * np.array(spec.values_scale) + np.array(spec.values_offset)
+    if spec.dtype == "float32":
+        return values[None].astype(np.float32), None
+    elements = np.rint(values / spec.scale) + spec.zero_point
+    limits = np.iinfo(spec.dtype)
+    table = elements.clip(limits.min, limits.max).astype(spec.dtype).view(np.uint8)
+    masks = (mask for mask in (0x00, 0x80) if (table == (_BYTES ^ mask)[:, None]).all())
+    return table[None], next(masks, None)

@@ -15,13 +15,14 @@ class Histogram:
     """Counts probabilities in 20 bins, by label, and draws them.
 
     Args:
-        labels: the contract's two; the drawing's classes are ``no`` and ``yes``.
-        threshold: where the line goes, 0..1.
+        positive: the positive label; its class in the drawing is ``yes``.
+        other: what to call whatever is not; its class is ``no``.
+        threshold: where the line goes, 0..1; None is no line.
 
     """
 
-    def __init__(self, labels: tuple[str, str], threshold: float) -> None:
-        self._labels, self._threshold = dict(zip(("no", "yes"), labels, strict=True)), threshold
+    def __init__(self, positive: str, other: str, threshold: float | None) -> None:
+        self._labels, self._threshold = {"yes": positive, "no": other}, threshold
         self._bins = [Counter[str]() for _ in range(_BINS)]
 
     def add(self, probability: float, group: str) -> None:
@@ -34,7 +35,6 @@ class Histogram:
         if not peak:
             return ""
         title = escape(f"Pictures by P({self._labels['yes']})")
-        line = f"threshold {self._threshold}"
         spoken, drawn = [], []
         for index, counts in enumerate(self._bins):
             if not counts:
@@ -45,8 +45,7 @@ class Histogram:
             )
             spoken.append(told)
             drawn.append(f"<g><title>{told}</title>{_draw_bar(index, counts, peak)}</g>")
-        x = self._threshold * _WIDTH
-        aside, anchor = (x + 5, "start") if x < _WIDTH / 2 else (x - 5, "end")
+        line, path, caption = self._draw_threshold()
         ticks = "".join(
             f'<text x="{share * _WIDTH:g}" y="{_BASELINE + 15}" text-anchor="{place}">'
             f"{share:g}</text>"
@@ -56,11 +55,20 @@ class Histogram:
         return (
             f"<figure><figcaption>{title}</figcaption>\n"
             f'<svg viewBox="0 0 {_WIDTH} {_BASELINE + 20}" role="img" '
-            f'aria-label="{title}, {line}. {"; ".join(spoken)}">\n'
+            f'aria-label="{title}{line}. {"; ".join(spoken)}">\n'
             f'<path class="grid" d="M0 {top}H{_WIDTH}"/><text y="{top - 4}">{peak}</text>\n'
-            f'{"".join(drawn)}\n<path d="M0 {_BASELINE}H{_WIDTH}M{x:g} 0V{_BASELINE}"/>{ticks}\n'
-            f'<text x="{aside:g}" y="10" text-anchor="{anchor}">{line}</text>\n</svg></figure>'
+            f'{"".join(drawn)}\n<path d="M0 {_BASELINE}H{_WIDTH}{path}"/>{ticks}\n'
+            f"{caption}</svg></figure>"
         )
+
+    def _draw_threshold(self) -> tuple[str, str, str]:
+        """Return what is said of it, the line's path, and its caption."""
+        if self._threshold is None:
+            return "", "", ""
+        x, line = self._threshold * _WIDTH, f"threshold {self._threshold}"
+        aside, anchor = (x + 5, "start") if x < _WIDTH / 2 else (x - 5, "end")
+        caption = f'<text x="{aside:g}" y="10" text-anchor="{anchor}">{line}</text>\n'
+        return f", {line}", f"M{x:g} 0V{_BASELINE}", caption
 
 
 def _draw_bar(index: int, counts: Counter[str], peak: int) -> str:

@@ -130,7 +130,7 @@ def test_a_shape_or_type_that_the_graph_hasnt_is_refused_with_both(plain: Plain)
 def test_fault_62_a_graph_or_contract_that_doesnt_fit_is_told_with_what_to_do(plain: Plain) -> None:
     """FAULTS 62: other people's own TFLite files, with a contract that someone wrote for them."""
     way_out = r"correct the contract, or make a model .*python -m convert --weights FILE$"
-    for changes in ({"width": 96}, {"dtype": "float32"}, {"channel_order": "RGB"}, {"scale": 0.5}):
+    for changes in ({"width": 96}, {"dtype": "float32"}, {"channel_order": "GBR"}, {"scale": 0.5}):
         plain.change(input={**plain.document["input"], **changes})
         with pytest.raises(ModelError, match=way_out):
             Analyzer(plain.model, contract=plain.contract)

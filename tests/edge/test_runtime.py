@@ -17,7 +17,7 @@ from edge.model import interpreter as edge_runtime
 from edge.model.classifier import Classifier
 from edge.model.contract import InputSpec
 from edge.model.interpreter import load_interpreter_class
-from edge.model.preprocess import resize_into
+from edge.model.preprocess import fill_input
 from tests.support.pictures import MODELS, ROOT, SAMPLES
 
 if TYPE_CHECKING:
@@ -140,17 +140,16 @@ def test_fault_24_an_output_that_is_no_probability_is_an_error_and_never_a_label
 def test_fault_25_bytes_reach_an_int8_input_exactly() -> None:
     """FAULTS 25: every byte, the ends among them: scale 1, zero point -128."""
     image = np.arange(256, dtype=np.uint8).reshape(16, 16)[..., None].repeat(3, axis=2)
-    spec = InputSpec((16, 16), "linear", "int8", 0x80)
-    out = np.empty_like(image)
-    resize_into(image, out, spec)
-    assert (out.view(np.int8).astype(int) + 128 == image).all()
+    out = np.empty(image.shape, np.int8)
+    fill_input(image, out, InputSpec((16, 16), dtype="int8", zero_point=-128))
+    assert (out.astype(int) + 128 == image).all()
 
 
 def test_the_resize_is_opencvs_bilinear_written_in_place() -> None:
     """Golden: (2, 2) to (1, 1) samples the centre, which is the mean of the four."""
     image = np.array([[[0, 10, 20], [4, 30, 20]], [[8, 50, 20], [12, 70, 20]]], np.uint8)
     out = np.zeros((1, 1, 3), np.uint8)
-    resize_into(image, out, InputSpec((1, 1), "linear", "uint8", 0))
+    fill_input(image, out, InputSpec((1, 1)))
     assert out.tolist() == [[[6, 40, 20]]]
 
 
@@ -178,7 +177,8 @@ def test_fault_26_answers_from_several_threads_are_those_of_one(
 def test_the_number_of_threads_doesnt_change_the_answer() -> None:
     image = read_picture(SAMPLES[0]).image_bgr
     answers = {
-        Classifier(MODELS["int8"], num_threads=threads).predict(image) for threads in (1, 2, 3)
+        tuple(Classifier(MODELS["int8"], num_threads=threads).predict(image))
+        for threads in (1, 2, 3)
     }
     assert len(answers) == 1
 

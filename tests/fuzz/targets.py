@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge import Analysis
+    from edge.model.contract import Contract
 
     Mutate = Callable[[random.Random, bytes, Sequence[bytes]], bytes]
     Check = Callable[[bytes], object]
@@ -73,9 +74,12 @@ def _contracts() -> list[bytes]:
     return [own, *(data.replace(_SHA256, sha256) for data in _files("contracts"))]
 
 
-def _check_analysis(analysis: Analysis, labels: tuple[str, str]) -> None:
+def _check_analysis(analysis: Analysis, contract: Contract) -> None:
     assert 0.0 <= analysis.probability <= 1.0
-    assert analysis.label == labels[analysis.probability >= analysis.threshold]
+    assert analysis.label in contract.labels
+    if analysis.threshold is not None:
+        is_positive = analysis.label == contract.positive
+        assert is_positive == (analysis.probability >= analysis.threshold)
     width, height = analysis.size_wh
     for region in analysis.regions:
         assert 0 <= region.x < region.x + region.width <= width
@@ -98,7 +102,7 @@ def _prepare_pictures(_: Path) -> Check:
         assert picture.image_bgr.dtype == np.uint8
         assert picture.image_bgr.ndim == 3
         analysis = analyzer.analyze(picture)
-        _check_analysis(analysis, analyzer.contract.labels)
+        _check_analysis(analysis, analyzer.contract)
         if len(data) % 3 == 0:
             assert cv2.imencode(".jpg", annotate(picture.image_bgr, analysis))[0]
 
@@ -140,7 +144,7 @@ def _prepare_contracts(folder: Path) -> Check:
         contract = analyzer.contract
         assert contract.sha256 == hashlib.sha256(flatbuffer).hexdigest()
         assert all(text.isprintable() for text in (*contract.labels, contract.name))
-        _check_analysis(analyzer.analyze(image), contract.labels)
+        _check_analysis(analyzer.analyze(image), contract)
 
     return check
 

@@ -103,7 +103,8 @@ def _answers(
             "hash": _hash(exact),
             "int8_values": _int8_values(body, exact),
             "probabilities": {
-                variant: classifier.predict(exact) for variant, (_, classifier) in models.items()
+                variant: float(classifier.predict(exact)[1])
+                for variant, (_, classifier) in models.items()
             },
         },
     }
@@ -119,7 +120,7 @@ def _int8_values(body: Any, image_bgr: NDArray[np.uint8]) -> list[int]:
 
 def _resize(image_bgr: NDArray[np.uint8], interpolation: str) -> NDArray[np.uint8]:
     resized = np.empty((_SIZE_WH[1], _SIZE_WH[0], 3), np.uint8)
-    resize_into(image_bgr, resized, InputSpec(_SIZE_WH, interpolation, "uint8", 0))
+    resize_into(image_bgr, resized, InputSpec(_SIZE_WH, interpolation))
     return resized
 
 
