@@ -41,8 +41,8 @@ _SPREAD = 15.0
 def probabilities(colour_bgr: NDArray[Any]) -> NDArray[np.float64]:
     """Return what the model answers for a picture of this mean colour, (7,), of :data:`LABELS`."""
     squares = ((COLOURS_BGR - np.asarray(colour_bgr, np.float64)) ** 2).sum(axis=1)
-    shares = np.exp((squares.min() - squares) / (2 * _SPREAD**2))
-    return shares / shares.sum()
+    shares: NDArray[np.float64] = np.exp((squares.min() - squares) / (2 * _SPREAD**2))
+    return shares / float(shares.sum())
 
 
 def picture(label: str, size_wh: tuple[int, int] = (64, 48)) -> NDArray[np.uint8]:
