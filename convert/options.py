@@ -7,14 +7,25 @@ from pathlib import Path
 
 from edge.cli import arguments
 from edge.cli.arguments import count, share
+from edge.model.contract import INTERPOLATIONS, RESIZE_RULES
 
 VARIANTS = ("float32", "float16", "dynamic", "int8")
+PREPROCESSING = ("keras", "torch", "tf", "caffe", "notebook")
+_MAX_SIDE = 4096
 _EPILOG = """\
-The weights' preprocessing (how pixels became the network's input when it was trained) is folded
-into the first layer, so that every model file takes raw BGR bytes. Our own model.h5 names it; for
-other weights give --preprocessing, or --channel-order, --scale and --offset. A whole model (.keras,
-or .h5 of model.save) has to be the notebook's network; if it scales its input itself (Rescaling,
-Normalization), give it without: --channel-order RGB --scale 1 --offset 0.
+A model file takes raw BGR bytes: what was done to pixels before they reached the network in training
+becomes a part of it. Our own model.h5 says what that was; for others give one of
+
+  --preprocessing keras     RGB / 255: rescale=1/255 of ImageDataGenerator, or a map in tf.data
+  --preprocessing tf        RGB / 127.5 - 1: MobileNet, MobileNetV2, Inception, Xception, ResNetV2
+  --preprocessing torch     RGB / 255, less ImageNet's mean, by its deviation: torchvision, DenseNet
+  --preprocessing caffe     BGR less ImageNet's mean: ResNet50, ResNet101, ResNet152, VGG
+  --preprocessing notebook  BGR 0..255, as cv2.imread gives it
+  --channel-order RGB       a model that scales its input itself (Rescaling, Normalization):
+                            EfficientNet, MobileNetV3, ConvNeXt; BGR if trained on cv2's pictures
+  --channel-order, --scale, --offset   anything else: pixel * scale + offset
+
+which stand for preprocess_input of keras.applications where they name a network.
 
 exit status: 0 every model file is within its budget and written; 1 one is not, or the conversion
 failed: then none is written; 2 wrong usage; 130 interrupted.
@@ -55,13 +66,25 @@ def make_parser(prog: str, description: str | None) -> argparse.ArgumentParser:
         default="x86",
         help="the processor to lay the int8 graph out for (default: x86; it runs on both)",
     )
-    group = parser.add_argument_group("weights")
-    add = group.add_argument
+    _add_weights(parser)
+    _add_meaning(parser)
+    _add_proof(parser)
+    return parser
+
+
+def _add_weights(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("model").add_argument
     add(
         "--weights",
         metavar="SPEC",
-        help="a file (.h5, .weights.h5, .keras), upstream (the notebook's, by gdown), gdrive:ID, "
-        "or an https address (default: models/model.h5 of a checkout)",
+        help="a file of Keras (.keras, .h5, .weights.h5), upstream (the notebook's, by gdown), "
+        "gdrive:ID, or an https address (default: models/model.h5 of a checkout)",
+    )
+    add(
+        "--architecture",
+        metavar="WHAT",
+        help="what a file of weights alone is for: model.to_json() in a .json file, or "
+        "module:function, which is your own code and is run (default: the notebook's network)",
     )
     add("--sha256", metavar="HEX", help="refuse weights with another hash")
     add(
@@ -72,13 +95,14 @@ def make_parser(prog: str, description: str | None) -> argparse.ArgumentParser:
         help="for a download (default: 300)",
     )
     add("--cache", type=Path, metavar="DIR", help="where downloads are kept")
-    group = parser.add_argument_group("what the weights were trained for")
-    add = group.add_argument
+
+
+def _add_meaning(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("what the model was trained for").add_argument
     add(
         "--preprocessing",
-        "--contract",
-        choices=("notebook", "keras"),
-        help="BGR 0..255, or RGB divided by 255 (--contract is the same)",
+        choices=PREPROCESSING,
+        help="what its input values are; see below",
     )
     add("--channel-order", choices=("BGR", "RGB"))
     add(
@@ -87,21 +111,54 @@ def make_parser(prog: str, description: str | None) -> argparse.ArgumentParser:
         help="input = pixel * scale + offset; one number, or three with commas",
     )
     add("--offset", metavar="O", help="one number, or three with commas; write --offset=-1")
-    add("--labels", type=_labels, metavar="A,B", help="default: benign,malignant")
+    add(
+        "--resize",
+        choices=RESIZE_RULES,
+        default="stretch",
+        help="how a picture gets the model's size: stretch (the whole picture, its shape not "
+        "kept), crop (the largest centred part of the model's shape), letterbox (the whole "
+        "picture, black beside it) (default: stretch)",
+    )
+    add(
+        "--interpolation",
+        choices=INTERPOLATIONS,
+        default="linear",
+        help="OpenCV's; Keras' image_dataset_from_directory takes linear, its load_img and "
+        "ImageDataGenerator nearest (default: linear)",
+    )
+    add(
+        "--size", type=_size, metavar="WxH", help="of the input, where the model takes any: 224x224"
+    )
+    add(
+        "--labels",
+        type=_labels,
+        metavar="A,B,...",
+        help="in the order of the outputs (default of a model with one sigmoid: benign,malignant)",
+    )
+    add(
+        "--positive",
+        metavar="LABEL",
+        help="whose probability is shown and compared with the threshold (default: the second of "
+        "two)",
+    )
     add(
         "--threshold",
         type=share,
         metavar="P",
-        help="B from this P(B) on (default: the weights', or 0.5)",
+        help="positive from this probability on (default: the weights', or 0.5; of more than two "
+        "labels none: the most probable one is the answer)",
     )
     add("--name", help="what to call the model (default: the weights', or the file's)")
-    group = parser.add_argument_group("proof")
-    add = group.add_argument
+
+
+def _add_proof(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("proof").add_argument
     add(
         "--calibration",
         type=Path,
         metavar="DIR",
-        help="real pictures for int8 (default: the project's)",
+        help="real pictures for int8, of the kind that the model is for, in a folder for each "
+        "label or in one (default: the project's, which are dermoscopic)",
     )
     add(
         "--calibration-count",
@@ -115,7 +172,7 @@ def make_parser(prog: str, description: str | None) -> argparse.ArgumentParser:
         "--held-out",
         type=Path,
         metavar="DIR",
-        help="real pictures to compare with Keras on (default: the project's)",
+        help="others of them, to compare with Keras on (default: the project's)",
     )
     for name, metavar, what in (
         ("--max-delta", "VARIANT=X", "largest |Δp| allowed"),
@@ -124,7 +181,6 @@ def make_parser(prog: str, description: str | None) -> argparse.ArgumentParser:
     ):
         add(name, type=_budget, action="append", default=[], metavar=metavar, help=what)
     add("--rounds", type=count, default=50, metavar="N", help="timed invokes of each (default: 50)")
-    return parser
 
 
 def _variants(text: str) -> tuple[str, ...]:
@@ -136,16 +192,28 @@ def _variants(text: str) -> tuple[str, ...]:
     return chosen
 
 
-def _labels(text: str) -> tuple[str, str]:
-    first, _, second = text.partition(",")
-    if not first or not second or "," in second or first == second:
-        raise argparse.ArgumentTypeError("give two different labels, such as benign,malignant")
-    if not all(label.isprintable() and len(label) <= 200 for label in (first, second)):
+def _labels(text: str) -> tuple[str, ...]:
+    labels = tuple(text.split(","))
+    if len(labels) < 2 or len(set(labels)) < len(labels) or not all(labels):
+        raise argparse.ArgumentTypeError(
+            "give two or more different labels, such as benign,malignant"
+        )
+    if not all(label.isprintable() and len(label) <= 200 for label in labels):
         raise argparse.ArgumentTypeError(
             "a label has 1 to 200 printable characters; where it has accents, the terminal's "
             "encoding has to be UTF-8"
         )
-    return first, second
+    return labels
+
+
+def _size(text: str) -> tuple[int, int]:
+    sides = text.lower().split("x")
+    if len(sides) == 1:
+        sides *= 2
+    width, height = (int(side) for side in sides)
+    if not (1 <= width <= _MAX_SIDE and 1 <= height <= _MAX_SIDE):
+        raise argparse.ArgumentTypeError(f"each side must be from 1 to {_MAX_SIDE}")
+    return width, height
 
 
 def _positive(text: str) -> float:
