@@ -20,7 +20,7 @@ from edge.picture.decode import (
     within_memory,
 )
 
-from .errors import LesionEdgeError, ModelError
+from .errors import LesionEdgeError
 from .files import printable
 from .parallel import default_threads, map_ordered, side_by_side, usable_cores
 from .results import Analysis, Timings
@@ -64,7 +64,8 @@ class Analyzer:
         threads: how many cores to use; None is all that this process may, four at most.  The
             interpreter gets that many threads, and from two on the regions are found beside it;
             :meth:`analyze_many` works on that many pictures at once.  No answer depends on it.
-        threshold: the probability from which on the label is malignant; None is the model's own.
+        threshold: the probability from which on the label is the positive one (malignant), below
+            it the most probable other; None is the model's own rule.
         fast: decode JPEG files of 4 megapixels and more at reduced scale (see :func:`decode`).
             Their regions and probability are approximate, which a warning says.
         contract: the contract, a JSON file, of a TFLite file that has none of its own: someone's
@@ -92,10 +93,7 @@ class Analyzer:
             raise ValueError(f"threads must be 1 or more, is {threads}")
         self.threads = default_threads() if threads is None else threads
         self._classifier = Classifier(model, num_threads=self.threads, contract=contract)
-        own = self.contract.threshold
-        if own is None:
-            raise ModelError(f"{self.contract.name}: more than two labels can't be shown yet")
-        self.threshold = own if threshold is None else threshold
+        self.threshold = self.contract.threshold if threshold is None else threshold
         self.fast = fast
         self._beside = self.threads > 1 and usable_cores() > 1
 
@@ -203,10 +201,11 @@ class Analyzer:
             else:
                 regions, probabilities = segment(), predict()
         timings.total = picture.decode_ms + (time.perf_counter() - started) * 1e3
+        by_label = dict(zip(self.contract.labels, probabilities.tolist(), strict=True))
         return Analysis(
             size_wh=picture.size_wh,
             label=self.contract.decide(probabilities, self.threshold),
-            probability=float(probabilities[self.contract.positive_index]),
+            probability=by_label[self.contract.positive],
             threshold=self.threshold,
             regions=regions,
             timings_ms=timings,
@@ -214,6 +213,7 @@ class Analyzer:
             positive=self.contract.positive,
             image=picture.name,
             model=self.contract.identity(),
+            probabilities=by_label,
         )
 
     def _sibling(self) -> Analyzer:

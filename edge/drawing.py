@@ -22,6 +22,7 @@ from .results import NOTICE
 _RED, _WHITE, _DARK, _GRAY = (0, 0, 255), (255, 255, 255), (40, 40, 40), (190, 190, 190)
 _MIN_SIDE, _MAX_SIDE = 480, 16_000
 _JPEG_QUALITY = 92
+_LINE_MOST, _LABEL_MOST = 56, 40  # letters: more of them get too small to be read
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
@@ -41,11 +42,7 @@ def annotate(image_bgr: NDArray[np.uint8], analysis: Analysis) -> NDArray[np.uin
     """
     fitted = _fit(image_bgr)
     height, width = fitted.shape[:2]
-    found = analysis.found if analysis.regions else f"{analysis.found} found"
-    lines = (
-        (f"{analysis.label}  {analysis.answer}  {found}", _WHITE, 1.0),
-        (NOTICE, _GRAY, 0.62),
-    )
+    lines = (*((text, _WHITE, 1.0) for text in _say(analysis)), (NOTICE, _GRAY, 0.62))
     # A narrow picture is set on a canvas that is wide enough for its caption.
     caption = _draw_caption(lines, max(width, _MIN_SIDE))
     framed = np.full((len(caption) + height, caption.shape[1], 3), _DARK, np.uint8)
@@ -79,12 +76,32 @@ def _fit(image_bgr: NDArray[np.uint8]) -> cv2.typing.MatLike:
     return cv2.resize(image_bgr, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_NEAREST)
 
 
+def _say(analysis: Analysis) -> list[str]:
+    """Return the answer in lines; for two labels it is one, however long."""
+    found = analysis.found if analysis.regions else f"{analysis.found} found"
+    if len(analysis.probabilities) <= 2:
+        return [f"{analysis.label}  {analysis.answer}  {found}"]
+    said = [_cut(analysis.label)]
+    for part in (*(f"P({_cut(label)}) {p}" for label, p in analysis.shown), found):
+        if len(said[-1]) + len(part) <= _LINE_MOST:
+            said[-1] += f"  {part}"
+        else:
+            said.append(part)
+    return said
+
+
+def _cut(label: str) -> str:
+    # OpenCV 4 has letters of ASCII only, and so no ellipsis.
+    return label if len(label) <= _LABEL_MOST else f"{label[: _LABEL_MOST - 3]}..."
+
+
 def _draw_caption(
     lines: tuple[tuple[str, tuple[int, int, int], float], ...], width: int
 ) -> NDArray[np.uint8]:
     margin = max(8, width // 60)
-    (unit_width, unit_height), _ = cv2.getTextSize(lines[0][0], _FONT, 1.0, 2)
-    scale = min((width - 2 * margin) / unit_width, width / 700)
+    sizes = [cv2.getTextSize(text, _FONT, share, 2)[0] for text, _, share in lines]
+    widest, unit_height = max(each[0] for each in sizes), sizes[0][1]
+    scale = min((width - 2 * margin) / widest, width / 700)
     step = round(unit_height * scale * 1.9)
     strip = np.full((margin + step * len(lines), width, 3), _DARK, np.uint8)
     for row, (text, colour, share) in enumerate(lines):

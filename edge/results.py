@@ -37,8 +37,8 @@ class Analysis:
     label: str
     probability: float
     """P(positive), 0..1."""
-    threshold: float
-    """The label is the positive one from this probability on."""
+    threshold: float | None
+    """The label is the positive one from this probability on; None: it is the most probable."""
     regions: tuple[Region, ...]
     """In pixels of the upright picture, the largest area first."""
     timings_ms: Timings
@@ -49,18 +49,43 @@ class Analysis:
     """The picture's path, as it was given."""
     model: Mapping[str, str] = field(default_factory=dict)
     """What answered: name, variant, SHA-256 of the flatbuffer."""
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+    """Of every label of the model, 0..1, by label, in the contract's order."""
 
     @property
     def answer(self) -> str:
         """The probability for a person: "P(malignant) 0.21", so that none takes it for P(benign).
 
-        It has two decimals, or as many as show on which side of the threshold it is.
+        For more than two labels there are two: "P(nv) 0.55, P(mel) 0.22"; see :attr:`shown`.
         """
-        return f"P({self.positive}) {self.rounded}"
+        return ", ".join(f"P({label}) {rounded}" for label, rounded in self.shown)
+
+    @property
+    def shown(self) -> tuple[tuple[str, str], ...]:
+        """The labels whose probabilities a person is told, each with its own, rounded.
+
+        Of two labels it is the positive one, whatever the answer.  Of more, the answer comes
+        first, then the positive label or, where that is the answer, the most probable other.
+        """
+        if len(self.probabilities) <= 2:
+            return ((self.positive, self.rounded),)
+        second = self.positive
+        if self.label == second:
+            others = (label for label in self.probabilities if label != self.label)
+            second = max(others, key=self.probabilities.__getitem__)
+        return tuple(
+            (label, self.rounded if label == self.positive else f"{self.probabilities[label]:.2f}")
+            for label in (self.label, second)
+        )
 
     @property
     def rounded(self) -> str:
-        """The probability alone, as in :attr:`answer`."""
+        """P(positive) alone, as in :attr:`answer`.
+
+        It has two decimals, or as many as show on which side of the threshold it is.
+        """
+        if self.threshold is None:
+            return f"{self.probability:.2f}"
         for digits in range(2, 17):
             text = f"{self.probability:.{digits}f}"
             if (float(text) >= self.threshold) == (self.probability >= self.threshold):
@@ -74,12 +99,14 @@ class Analysis:
         return f"{count or 'no'} region{'s' if count > 1 else ''}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the analysis as plain JSON types."""
+        """Return the analysis as plain JSON types; of two labels, one probability tells both."""
+        several = len(self.probabilities) > 2
         return {
             "image": self.image,
             "size": list(self.size_wh),
             "label": self.label,
             "probability": self.probability,
+            **({"probabilities": dict(self.probabilities)} if several else {}),
             "threshold": self.threshold,
             "regions": [region.to_dict() for region in self.regions],
             "timings_ms": {step: round(ms, 3) for step, ms in asdict(self.timings_ms).items()},

@@ -47,6 +47,8 @@ exit status: 0 all pictures analysed, 1 at least one failed or the model can't b
    "regions": [{{"x", "y", "width", "height", "area"}}, ...] in pixels, largest area first,
    "timings_ms": {{"decode", "segment", "resize", "invoke", "total"}},
    "model": {{"name", "variant", "sha256"}}, "warnings": []}}
+of a model with more than two labels also "probabilities": {{label: P, ...}}; "probability" is that
+of its positive label, and "threshold" null where the most probable label is always the answer;
 or, for a picture that failed, {{"image", "error": {{"type", "message"}}}}. Where only the annotated
 picture could not be written, both.
 
@@ -107,7 +109,7 @@ def _analyse_all(options: argparse.Namespace) -> int:
         )
     folder = None if options.out is None else ResultFolder(options.out)
     lines = Lines(
-        analyzer.contract.labels,
+        analyzer.contract,
         analyzer.threshold,
         sys.stdout or sys.stderr,
         colour=not options.no_color,

@@ -69,7 +69,7 @@ def _loop(options: argparse.Namespace, camera: Camera) -> int:
             policy=options.save,
             keep=options.keep,
             min_free_bytes=options.min_free,
-            positive=analyzer.contract.labels[1],
+            positive=analyzer.contract.positive,
         )
     systemd = SystemdNotifier()
     status = [StatusFile(options.status_file, store)] if options.status_file else []

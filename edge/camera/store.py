@@ -44,11 +44,12 @@ class Store:
 
     Args:
         folder: made if missing, and made again if it is deleted.
-        policy: which pictures to save: all; those whose label is the model's second
-            (malignant); those whose label or frame state differs from the snapshot before.
+        policy: which pictures to save: all; those whose label is the positive one; those whose
+            label or frame state differs from the snapshot before.
         keep: how many pictures at most; the oldest go.  None is no limit.
         min_free_bytes: below so much free space the oldest files of ours go, then nothing more
             is saved.
+        positive: the model's positive label.
 
     Raises:
         OutputError: another loop writes to this folder.

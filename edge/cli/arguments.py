@@ -32,7 +32,10 @@ def add_model_options(parser: ArgumentParser, *, answering: bool = True) -> None
     if answering:
         cores = "cores to use, for one picture or for as many at once (default: all, four at most)"
         add("--threads", type=count, metavar="N", help=cores)
-        limit = "malignant from this probability on, 0 to 1 (default: the model's own)"
+        limit = (
+            "the positive label, such as malignant, from this probability on, 0 to 1; below it the"
+            " most probable other (default: the model's own)"
+        )
         add("--threshold", type=share, metavar="P", help=limit)
 
 

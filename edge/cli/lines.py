@@ -14,32 +14,43 @@ from edge.errors import LesionEdgeError
 from edge.files import printable
 from edge.results import NOTICE
 
+from .labels import describe_rule, name_some, seen
 from .terminal import say
 
 if TYPE_CHECKING:
+    from edge.model.contract import Contract
     from edge.results import Analysis
 
 _BOLD_YELLOW, _PLAIN = "\033[1;33m", "\033[0m"
 _NAME_LEAST, _NAME_MOST = 16, 48
 _REST = 54
 """How much of a terminal's width is left to what stands behind the name."""
+_REST_OF_SEVERAL, _LABEL_LEAST = 39, 12
+"""The same for more than two labels, but for the labels, and the width that one has at least."""
+_COUNTED_MOST = 8
 
 
 class Lines:
     """Makes the lines, and counts.
 
     Args:
-        labels: the model's two, the positive one last.
-        threshold: the probability from which on it is that one, 0..1.
+        contract: the model's.
+        threshold: the one in use, 0..1, or None.
         stream: where the lines go; whether it is a terminal decides about their form.
         colour: False for none; on a terminal only, and not where NO_COLOR is set (no-color.org).
 
     """
 
     def __init__(
-        self, labels: tuple[str, str], threshold: float, stream: TextIO, *, colour: bool = True
+        self,
+        contract: Contract,
+        threshold: float | None,
+        stream: TextIO,
+        *,
+        colour: bool = True,
     ) -> None:
-        self._labels, self._threshold = labels, threshold
+        self._contract, self._threshold = contract, threshold
+        self._two = len(contract.labels) == 2
         self._tty = stream.isatty()
         self._colour = (
             colour
@@ -48,7 +59,13 @@ class Lines:
             and os.environ.get("TERM") != "dumb"
         )
         columns = (os.get_terminal_size(stream.fileno()).columns or 80) if self._tty else 0
-        self._width = min(max(columns - _REST, _NAME_LEAST), _NAME_MOST)
+        self._label = max(map(len, contract.labels))
+        rest = _REST
+        if not self._two:
+            room = (columns - _NAME_MOST - _REST_OF_SEVERAL) // 2
+            self._label = min(self._label, max(room, _LABEL_LEAST))
+            rest = _REST_OF_SEVERAL + 2 * self._label
+        self._width = min(max(columns - rest, _NAME_LEAST), _NAME_MOST)
         self._counts: Counter[str] = Counter()
         self.failed = 0
         """How many pictures failed, so far."""
@@ -59,11 +76,12 @@ class Lines:
         found = analysis.found
         time = f"{analysis.timings_ms.total:.1f} ms"
         if self._tty:
-            label = analysis.label.ljust(max(map(len, self._labels)))
-            if self._colour and analysis.label == self._labels[1]:
+            label = self._cut(analysis.label).ljust(self._label)
+            if self._colour and analysis.label == analysis.positive:
                 label = f"{_BOLD_YELLOW}{label}{_PLAIN}"
             shown = _shorten(name, self._width).ljust(self._width)
-            text = f"{shown}  {label}  {analysis.answer}  {found:>10}  {time:>8}"
+            answer = self._answer(analysis)
+            text = f"{shown}  {label}  {answer}  {found:>10}  {time:>8}"
         else:
             if analysis.regions:
                 first = analysis.regions[0]
@@ -85,12 +103,30 @@ class Lines:
         done = self._counts.total()
         total = done + self.failed
         if total > 1:
-            parts = ", ".join(f"{self._counts[label]} {label}" for label in self._labels)
             rate = total / seconds
-            rule = f"{self._labels[1]} from P {self._threshold:g} on"
-            say(f"{total} pictures: {parts}, {self.failed} failed; {rule}; {rate:.3g} a second")
+            rule = describe_rule(self._contract, self._threshold, "P {:g}")
+            say(
+                f"{total} pictures: {self._tally()}, {self.failed} failed; {rule}; "
+                f"{rate:.3g} a second"
+            )
         if done:
             say(NOTICE)
+
+    def _tally(self) -> str:
+        labels = self._contract.labels if self._two else seen(self._contract, self._counts)
+        parts = [f"{self._counts[label]} {label}" for label in labels]
+        return name_some(parts, _COUNTED_MOST)
+
+    def _answer(self, analysis: Analysis) -> str:
+        """Return the probabilities: of more than two labels the first stands beside its label."""
+        if self._two:
+            return analysis.answer
+        (_, first), (label, second) = analysis.shown
+        other = f"P({self._cut(label)}) {second}"
+        return f"{first}  {other.ljust(self._label + 8)}"
+
+    def _cut(self, label: str) -> str:
+        return label if len(label) <= self._label else f"{label[: self._label - 1]}…"
 
 
 def _shorten(text: str, most: int) -> str:

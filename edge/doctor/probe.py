@@ -14,6 +14,7 @@ from typing import Any
 from edge.libraries import explain, is_known
 
 _PROBE_TIMEOUT_S = 120.0
+_LABELS_MOST = 7
 
 
 def run_probe(code: str, *arguments: str) -> Any:
@@ -87,6 +88,7 @@ def model() -> None:
     """Read the model file of the command line and tell its contract."""
     import os
 
+    from edge.cli.labels import describe_rule, name_some
     from edge.errors import ModelError
     from edge.model.classifier import Classifier
     from edge.model.contract import parse_contract
@@ -105,9 +107,15 @@ def model() -> None:
         _print(model_error=_line(error))
         return
     width, height = contract.input.size_wh
+    labels = contract.labels
+    others = [label for label in labels if label != contract.positive]
+    before = f"{len(labels)} labels ({name_some(labels, _LABELS_MOST)}), "
+    if len(others) == 1:
+        before = f"{others[0]} or "
+    rule = describe_rule(contract, contract.threshold, "{:.4g}")
     _print(
-        about=f"{name}: {contract.variant}, {width}x{height}, {' or '.join(contract.labels)} from "
-        f"{contract.threshold:.4g} on, SHA-256 {contract.sha256[:12]}"
+        about=f"{name}: {contract.variant}, {width}x{height}, {before}{rule}, "
+        f"SHA-256 {contract.sha256[:12]}"
     )
 
 

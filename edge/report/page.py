@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from edge import __version__
+from edge.cli.labels import describe_rule, name_some, seen
 from edge.errors import LesionEdgeError
 from edge.files import printable
 from edge.results import NOTICE
@@ -36,11 +37,12 @@ if TYPE_CHECKING:
 _FORM = os.path.join(os.path.dirname(__file__), "page.html")
 _SECTION = 60  # pictures; page.html says why
 _LONGEST_NAME = 36
+_NAMED = 12  # labels in a row, at most
 
 
 @contextmanager
 def html_report(
-    path: str, contract: Contract, threshold: float, settings: Mapping[str, str]
+    path: str, contract: Contract, threshold: float | None, settings: Mapping[str, str]
 ) -> Iterator[HtmlReport]:
     """Yield a report that is written to ``path``, whole when the block ends.
 
@@ -49,7 +51,7 @@ def html_report(
     Args:
         path: a name that ends in ``.html``.
         contract: that of the model.
-        threshold: the one in use, 0..1.
+        threshold: the one in use, 0..1, or None.
         settings: what else a reader should know of the run, by name.
 
     Raises:
@@ -67,24 +69,32 @@ class HtmlReport:
     """A page in the making, as :func:`html_report` gives it.  It keeps numbers, no picture."""
 
     def __init__(
-        self, file: GrowingFile, folder: str, contract: Contract, threshold: float
+        self, file: GrowingFile, folder: str, contract: Contract, threshold: float | None
     ) -> None:
         self._file, self._folder = file, folder or os.curdir
         self._contract, self._threshold = contract, threshold
         self._counts: Counter[str] = Counter()
-        self._histogram = Histogram(contract.labels, threshold)
+        self._labels: Counter[str] = Counter()
+        # What a label's pictures are filtered by.
+        self._keys = {label: f"label-{index}" for index, label in enumerate(contract.labels)}
+        if len(contract.labels) == 2:
+            self._keys = dict.fromkeys(contract.labels, "no")
+        self._keys[contract.positive] = "yes"
+        others = [label for label in contract.labels if label != contract.positive]
+        other = others[0] if len(others) == 1 else "of other labels"
+        self._histogram = Histogram(contract.positive, other, threshold)
         with open(_FORM, encoding="utf-8") as form:
             self._top, self._bottom = form.read().split("<!-- pictures -->\n")
 
     def begin(self, settings: Mapping[str, str]) -> None:
         """Write the page up to its first picture."""
-        contract = self._contract
+        contract, two = self._contract, len(self._contract.labels) == 2
         about = {
             "Model": f"{contract.name} {contract.variant}",
             "SHA-256": contract.sha256,
             "Input": "{} x {} pixels".format(*contract.input.size_wh),
-            "Labels": " or ".join(contract.labels),
-            "Threshold": f"{contract.labels[1]} from {self._threshold} on",
+            "Labels": " or ".join(contract.labels) if two else name_some(contract.labels, _NAMED),
+            "Threshold": describe_rule(contract, self._threshold),
             **settings,
             "Version": f"lesion-edge {__version__}",
         }
@@ -94,7 +104,7 @@ class HtmlReport:
                 script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
                 date=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %z"),
                 notice=NOTICE,
-                threshold=f"{self._threshold:%}",
+                threshold=f"{self._threshold or 0.0:%}",
                 about="\n".join(_describe_setting(key, value) for key, value in about.items()),
             )
         )
@@ -126,11 +136,12 @@ class HtmlReport:
                 f'<p class="small">{_text(reason(name, result))}</p>',
             ]
         else:
-            groups = ["yes" if result.label == self._contract.labels[1] else "no"]
+            groups = [self._keys[result.label]]
+            self._labels[result.label] += 1
             well = _show(thumbnail, saved and _link(saved, self._folder))
-            lines = self._describe(result, groups[0])
+            lines = self._describe(result)
             probability = f' data-p="{result.probability!r}"'
-            self._histogram.add(result.probability, groups[0])
+            self._histogram.add(result.probability, self._hue(result.label))
             if result.warnings:
                 groups.append("warned")
         if self._counts["all"] and self._counts["all"] % _SECTION == 0:
@@ -146,21 +157,29 @@ class HtmlReport:
     def end(self, early: bool) -> None:  # noqa: FBT001
         """Write the page from its last picture on; ``early`` where not all pictures were done."""
         counts = self._counts
-        negative, positive = map(_text, self._contract.labels)
-        names = {"yes": positive, "no": negative, "failed": "failed", "warned": "with a warning"}
-        chips = (
+        labels = seen(self._contract, self._labels)
+        chips = [
+            f'<span class="{self._hue(label)} chip">{self._labels[label]} {_text(label)}</span>'
+            for label in labels
+            if self._labels[label]
+        ]
+        others = {"failed": "failed", "warned": "with a warning"}
+        ends = [
             f'<span class="{key} chip">{counts[key]} {name}</span>'
-            for key, name in names.items()
+            for key, name in others.items()
             if counts[key]
-        )
+        ]
+        names = {"all": "All", **{self._keys[label]: _text(label) for label in labels}, **others}
         total = f"{counts['all']} picture{'' if counts['all'] == 1 else 's'}"
         if early:
             total = f"Interrupted after {total}; others were not analysed."
-        summary = f"<p><b>{total}</b> {' '.join(chips)}</p>"
+        if len(chips) > _NAMED:
+            chips = [*chips[:_NAMED], f"and {len(chips) - _NAMED} other labels"]
+        summary = f"<p><b>{total}</b> {' '.join([*chips, *ends])}</p>"
         buttons = (
             f'<button data-key="{key}" aria-pressed="{str(key == "all").lower()}"'
             f"{'' if counts[key] else ' disabled'}>{name} <b>{counts[key]}</b></button>"
-            for key, name in {"all": "All", **names}.items()
+            for key, name in names.items()
         )
         self._file.write(
             Template(self._bottom).substitute(
@@ -168,16 +187,29 @@ class HtmlReport:
             )
         )
 
-    def _describe(self, analysis: Analysis, group: str) -> list[str]:
-        exact = analysis.probability
-        of = _text(f"P({analysis.positive})")
+    def _hue(self, label: str) -> str:
+        return "yes" if label == self._contract.positive else "no"
+
+    def _describe(self, analysis: Analysis) -> list[str]:
+        hue = self._hue(analysis.label)
         return [
-            f'<p><span class="{group} chip">{_text(analysis.label)}</span></p>',
-            f'<p title="{exact!r}">{of} <b>{analysis.rounded}</b></p>',
-            f'<div class="{group} bar"><i style="width:{exact:.1%}"></i></div>',
+            f'<p><span class="{hue} chip">{_text(analysis.label)}</span></p>',
+            *(self._draw_bar(analysis, label, rounded) for label, rounded in analysis.shown),
             f'<p class="small">{analysis.found}</p>',
             *(f'<p class="small"><b>Warning:</b> {_text(text)}</p>' for text in analysis.warnings),
         ]
+
+    def _draw_bar(self, analysis: Analysis, label: str, rounded: str) -> str:
+        """Return a probability and its bar, on which the positive label's threshold is marked."""
+        exact, hue = analysis.probability, self._hue(analysis.label)
+        if label != analysis.positive:
+            exact, hue = analysis.probabilities[label], f"plain {hue}"
+        elif self._threshold is None:
+            hue = f"plain {hue}"
+        return (
+            f'<p title="{exact!r}">{_text(f"P({label})")} <b>{rounded}</b></p>\n'
+            f'<div class="{hue} bar"><i style="width:{exact:.1%}"></i></div>'
+        )
 
 
 def _text(value: str) -> str:

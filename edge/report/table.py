@@ -51,7 +51,8 @@ def csv_table(path: str, contract: Contract) -> Iterator[Add]:
     another encoding; numbers have all their digits and a dot.  Texts are always quoted; one that a
     spreadsheet would take for a formula gets an apostrophe in front, and characters that can't
     be shown are escaped as in Python: where a program reads the results, ``--json`` is exact.
-    The rows of a run that ended early are kept, and a last one says so.
+    The rows of a run that ended early are kept, and a last one says so.  Of more than two labels
+    each has a column at the end, its probability.
 
     Args:
         path: a name that ends in ``.csv``.
@@ -61,6 +62,7 @@ def csv_table(path: str, contract: Contract) -> Iterator[Add]:
         OutputError: see :func:`edge.report.growing.growing_file`.
 
     """
+    of = {label: f"P({label})" for label in contract.labels if len(contract.labels) > 2}
     model = {"model": f"{contract.name} {contract.variant}", "sha256": contract.sha256}
     count = 0
 
@@ -91,7 +93,7 @@ def csv_table(path: str, contract: Contract) -> Iterator[Add]:
             path=name,
             label=result.label,
             probability=result.probability,
-            threshold=result.threshold,
+            threshold="" if result.threshold is None else result.threshold,
             width=result.size_wh[0],
             height=result.size_wh[1],
             regions=len(result.regions),
@@ -99,10 +101,13 @@ def csv_table(path: str, contract: Contract) -> Iterator[Add]:
             total_ms=round(result.timings_ms.total, 3),
             **{f"largest_{key}": value for key, value in largest.items()},
             **model,
+            **{of[label]: result.probabilities[label] for label in of},
         )
 
     with growing_file(path, ".csv") as file:
-        writer = csv.DictWriter(file, _COLUMNS, restval="", quoting=csv.QUOTE_NONNUMERIC)
+        writer = csv.DictWriter(
+            file, [*_COLUMNS, *of.values()], restval="", quoting=csv.QUOTE_NONNUMERIC
+        )
         file.at_end = end
         file.write("\ufeff")
         writer.writeheader()

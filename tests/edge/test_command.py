@@ -22,6 +22,8 @@ from tests.support.pictures import ROOT, SAMPLES
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from edge import Analyzer
+
 pytestmark = pytest.mark.slow
 
 MODULES = {
@@ -201,10 +203,10 @@ def test_on_a_terminal_lines_are_aligned_and_coloured_unless_told_otherwise(
     [(0.3099, "0.3099"), (0.306, "0.306"), (0.31, "0.31"), (0.3112, "0.31"), (0.2147, "0.21")],
 )
 def test_a_rounded_probability_never_lies_on_the_other_side_of_the_threshold(
-    probability: float, shown: str
+    probability: float, shown: str, int8_analyzer: Analyzer
 ) -> None:
     timings = Timings(0, 0, 0, 0, 0)
     analysis = Analysis((1, 1), "x", probability, 0.31, (), timings, (), "malignant", "a.jpg")
     with open(os.devnull, "w") as stream:
-        line = Lines(("benign", "malignant"), 0.31, stream).result(analysis)
+        line = Lines(int8_analyzer.contract, 0.31, stream).result(analysis)
     assert f" P(malignant) {shown}," in line

@@ -163,13 +163,17 @@ def test_nothing_in_the_page_asks_for_anything_and_only_its_own_script_may_run(
     assert "$" not in text
 
 
-@given(name=TEXT, message=TEXT, labels=st.lists(TEXT.map(printable), min_size=2, max_size=2))
+@given(
+    name=TEXT,
+    message=TEXT,
+    labels=st.lists(TEXT.map(printable), min_size=2, max_size=2, unique=True),
+)
 @example(name="</h2><a href='x'>\"&amp;", message="<b>&lt;", labels=["<i>", "\"&'"])
 def test_names_messages_and_labels_stay_text(
     contract: Contract, name: str, message: str, labels: list[str]
 ) -> None:
-    theirs = replace(contract, labels=(labels[0], labels[1]))
-    answered = replace(ANALYSIS, label=labels[1], warnings=(message,))
+    theirs = replace(contract, labels=(labels[0], labels[1]), positive=labels[1])
+    answered = replace(ANALYSIS, label=labels[1], positive=labels[1], warnings=(message,))
     saved = "/elsewhere/" + name.encode(errors="ignore").decode()
     with tempfile.TemporaryDirectory() as folder:
         page = write(
@@ -262,7 +266,7 @@ def test_the_shown_probability_is_on_its_side_of_the_threshold(
 def test_the_histogram_counts_each_picture_once_in_its_step(
     pictures: list[tuple[float, bool]],
 ) -> None:
-    histogram = Histogram(("no", "yes"), 0.5)
+    histogram = Histogram("yes", "no", 0.5)
     for probability, positive in pictures:
         histogram.add(probability, "yes" if positive else "no")
     told = re.findall(r"<title>([\d.]+) to ([\d.]+): (.+?)</title>", histogram.draw())
