@@ -99,9 +99,10 @@ def _draw_caption(
     lines: tuple[tuple[str, tuple[int, int, int], float], ...], width: int
 ) -> NDArray[np.uint8]:
     margin = max(8, width // 60)
-    sizes = [cv2.getTextSize(text, _FONT, share, 2)[0] for text, _, share in lines]
-    widest, unit_height = max(each[0] for each in sizes), sizes[0][1]
-    scale = min((width - 2 * margin) / widest, width / 700)
+    unit_width, unit_height = _size(lines, 1.0)
+    scale = min((width - 2 * margin) / unit_width, width / 700)
+    # Letters don't grow and shrink quite as they are told.
+    scale *= min(1.0, (width - 2 * margin) / _size(lines, scale)[0])
     step = round(unit_height * scale * 1.9)
     strip = np.full((margin + step * len(lines), width, 3), _DARK, np.uint8)
     for row, (text, colour, share) in enumerate(lines):
@@ -109,6 +110,17 @@ def _draw_caption(
         thickness = max(1, round(scale * share * 2))
         cv2.putText(strip, text, baseline, _FONT, scale * share, colour, thickness, cv2.LINE_AA)
     return strip
+
+
+def _size(
+    lines: tuple[tuple[str, tuple[int, int, int], float], ...], scale: float
+) -> tuple[int, int]:
+    """Return the width of the widest line, and a line's height, in pixels."""
+    sizes = [
+        cv2.getTextSize(text, _FONT, scale * share, max(1, round(scale * share * 2)))[0]
+        for text, _, share in lines
+    ]
+    return max(width for width, _ in sizes), sizes[0][1]
 
 
 def save_annotated(path: str, image_bgr: NDArray[np.uint8], analysis: Analysis) -> None:

@@ -25,7 +25,7 @@ _BOLD_YELLOW, _PLAIN = "\033[1;33m", "\033[0m"
 _NAME_LEAST, _NAME_MOST = 16, 48
 _REST = 54
 """How much of a terminal's width is left to what stands behind the name."""
-_REST_OF_SEVERAL, _LABEL_LEAST = 39, 12
+_REST_OF_SEVERAL, _LABEL_LEAST = 40, 12
 """The same for more than two labels, but for the labels, and the width that one has at least."""
 _COUNTED_MOST = 8
 

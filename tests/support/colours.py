@@ -35,7 +35,7 @@ COLOURS_BGR = np.array(
     ],
     np.float64,
 )
-_SPREAD = 15.0
+_SPREAD, _MIDDLE = 15.0, 140.0
 
 
 def probabilities(colour_bgr: NDArray[Any]) -> NDArray[np.float64]:
@@ -96,13 +96,15 @@ def make_flatbuffer(colours_bgr: NDArray[np.float64] = COLOURS_BGR) -> bytes:
     model = keras.Sequential(
         [
             keras.Input((300, 300, 3), dtype="uint8"),
-            keras.layers.Rescaling(1.0),
+            keras.layers.Rescaling(1.0, offset=-_MIDDLE),
+            keras.layers.AveragePooling2D(20),  # a sum of 90,000 pixels would lose digits
             keras.layers.GlobalAveragePooling2D(),
             keras.layers.Dense(len(colours_bgr), activation="softmax"),
         ]
     )
     # |c - x|^2 without |x|^2, which is the same for all, is linear in x.
-    kernel, bias = 2 * colours_bgr.T, -(colours_bgr**2).sum(axis=1)
+    centred = colours_bgr - _MIDDLE
+    kernel, bias = 2 * centred.T, -(centred**2).sum(axis=1)
     model.layers[-1].set_weights([each / (2 * _SPREAD**2) for each in (kernel, bias)])
     data: bytes = tf.lite.TFLiteConverter.from_keras_model(model).convert()
     return data
