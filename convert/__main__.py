@@ -1,4 +1,4 @@
-"""Turn a trained model.h5 into verified TFLite model files for the edge."""
+"""Turn a trained Keras image classifier into verified TFLite model files for the edge."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from convert.quantise.preprocessing import Preprocessing
     from convert.verify.parity import Budget
-    from convert.weights.file import Weights
+    from convert.verify.pictures import SamplePicture
 
-    from .pipeline import Job, Outcome
+    from .job import Job
+    from .pipeline import Outcome
 
 _DEFAULT_WEIGHTS = Path(__file__).resolve().parent.parent / "models" / "model.h5"
 """In a checkout; an installed package has none."""
@@ -124,10 +124,13 @@ def _convert(options: argparse.Namespace) -> int:
     outcome = pipeline.run(job, say)
     about = {
         "weights": {"file": job.weights.name, "sha256": job.weights.sha256},
-        "contract": job.whole_preprocessing.to_dict(),
-        "threshold": job.threshold,
+        "contract": job.preprocessing(),
+        "labels": list(job.meaning.labels),
+        "positive": job.meaning.positive,
+        "threshold": job.meaning.threshold,
         "calibration_pictures": len(job.calibration),
         "held_out_pictures": len(job.held_out),
+        "notes": list(job.notes),
     }
     failed = [f"{row.variant}: {over}" for row in outcome.rows for over in row.over]
     if not failed:
@@ -138,7 +141,7 @@ def _convert(options: argparse.Namespace) -> int:
             write_line(
                 json.dumps(document, indent=2, ensure_ascii=False)
                 if options.json
-                else report.to_text(outcome.rows)
+                else report.to_text(outcome.rows, job.notes)
             )
     if failed:
         raise ParityError(
@@ -150,11 +153,11 @@ def _convert(options: argparse.Namespace) -> int:
 
 def _plan(options: argparse.Namespace) -> Job:
     from convert.verify.parity import DEFAULT_BUDGETS
-    from convert.verify.pictures import SHIPPED, choose, load_set
     from convert.weights.fetch import resolve_weights
     from convert.weights.file import read_weights
 
-    from .pipeline import Job
+    from .job import Job
+    from .meaning import find_meaning
 
     if options.weights is None and not _DEFAULT_WEIGHTS.is_file():
         raise UsageError(
@@ -182,93 +185,44 @@ def _plan(options: argparse.Namespace) -> Job:
             f"{weights.name} names the classes of its layers, not where they come from: taken for "
             "Keras' own; a .keras file says it"
         )
-    declared: dict[str, Any] = dict(weights.declared or {})
-    pixels = _choose_preprocessing(options, weights)
-    labels = tuple(options.labels or declared.get("labels") or ("benign", "malignant"))
-    threshold = (
-        options.threshold if options.threshold is not None else declared.get("threshold", 0.5)
-    )
-    calibration = choose(
-        load_set(options.calibration or SHIPPED / "calibration", labels, say),
-        options.calibration_count,
-        options.seed,
-    )
-    held_out = load_set(options.held_out or SHIPPED / "held_out", labels, say)
+    meaning = find_meaning(options, weights)
+    calibration, held_out, notes = _find_pictures(options, meaning.labels)
+    name = options.name or (weights.declared or {}).get("name") or path.stem
     return Job(
         weights=weights,
-        pixels=pixels,
-        name=printable(str(options.name or declared.get("name") or path.stem)),
-        labels=(str(labels[0]), str(labels[1])),
-        threshold=float(str(threshold)),
+        meaning=meaning,
+        name=printable(str(name)),
         variants=tuple(variant for variant in VARIANTS if variant in options.variants),
         calibration=calibration,
         held_out=held_out,
         seed=options.seed,
         budgets=_change_budgets(dict(DEFAULT_BUDGETS), options),
         rounds=options.rounds,
+        notes=notes,
         compact=options.compact,
         rewrite=options.rewrite,
         tune_for=options.tune_for,
     )
 
 
-def _choose_preprocessing(options: argparse.Namespace, weights: Weights) -> Preprocessing:
-    """Return what happens to a picture before the model, as the options or the file say it."""
-    pixels, declared = _given_preprocessing(options), _declared_preprocessing(weights)
-    if pixels and declared and pixels != declared:
-        raise UsageError(
-            f"{weights.name} says itself how pixels become its input, and otherwise than is given: "
-            f"{declared.channel_order}, scale {declared.scale}, offset {declared.offset}; leave "
-            "--preprocessing, --channel-order, --scale and --offset out"
-        )
-    pixels = pixels or declared
-    inside = ", ".join(map(str, weights.notebook.front if weights.notebook else ()))
-    if pixels is None and inside:
-        raise UsageError(
-            f"{weights.name}: {inside} scales the input itself, but the file doesn't say the order "
-            "of its channels: give --channel-order RGB --scale 1 --offset 0 (pictures loaded by "
-            "Keras or PIL), or --channel-order BGR --scale 1 --offset 0 (by cv2.imread)"
-        )
-    if pixels is None:
-        raise UsageError(
-            f"{weights.name} doesn't say how pixels become its input: give --preprocessing "
-            "notebook (BGR, 0..255) or keras (RGB, divided by 255), or --channel-order, --scale "
-            "and --offset"
-        )
-    if inside and pixels.scales:
-        raise UsageError(
-            f"{weights.name}: {inside} already scales the input, and what is given would scale it "
-            f"again; give it without: --channel-order {pixels.channel_order} --scale 1 --offset 0"
-        )
-    return pixels
+def _find_pictures(
+    options: argparse.Namespace, labels: tuple[str, ...]
+) -> tuple[list[SamplePicture], list[SamplePicture], tuple[str, ...]]:
+    """Return the pictures to calibrate on, those to judge on, and what is to be said of them."""
+    from convert.verify.pictures import SHIPPED, choose, load_set, notes_on
 
-
-def _given_preprocessing(options: argparse.Namespace) -> Preprocessing | None:
-    from convert.quantise.preprocessing import PRESETS, Preprocessing, triple
-
-    explicit = (options.channel_order, options.scale, options.offset)
-    if options.preprocessing and any(explicit):
-        raise UsageError("give --preprocessing, or --channel-order, --scale and --offset, not both")
-    if options.preprocessing:
-        return PRESETS[options.preprocessing]
-    if any(explicit):
-        if not all(explicit):
-            raise UsageError("--channel-order, --scale and --offset go together")
-        try:
-            scale, offset = triple(options.scale.split(",")), triple(options.offset.split(","))
-        except ValueError as error:
-            raise UsageError(
-                "--scale and --offset take one number, or three with commas"
-            ) from error
-        return Preprocessing(options.channel_order, scale, offset)
-    return None
-
-
-def _declared_preprocessing(weights: Weights) -> Preprocessing | None:
-    from convert.quantise.preprocessing import Preprocessing
-
-    contract = (weights.declared or {}).get("contract")
-    return Preprocessing.from_dict(contract) if isinstance(contract, dict) else None
+    calibration = choose(
+        load_set(options.calibration or SHIPPED / "calibration", labels, say),
+        options.calibration_count,
+        options.seed,
+    )
+    held_out = load_set(options.held_out or SHIPPED / "held_out", labels, say)
+    instead = None if options.held_out else "--held-out"
+    notes = notes_on("parity was judged", held_out, labels, instead)
+    if "int8" in options.variants:
+        instead = None if options.calibration else "--calibration"
+        notes += notes_on("int8 was calibrated", calibration, labels, instead)
+    return calibration, held_out, tuple(notes)
 
 
 def _change_budgets(budgets: dict[str, Budget], options: argparse.Namespace) -> dict[str, Budget]:
@@ -287,9 +241,10 @@ def _write(folder: Path, outcome: Outcome, about: dict[str, Any]) -> None:
         f"Weights `{source['file']}`, SHA-256 `{source['sha256']}`; compared with Keras on "
         f"{about['held_out_pictures']} held-out pictures; one thread."
     )
+    lines = [line, *about["notes"], *report.passes_as_markdown(outcome.rows)]
     files = {f"lesion-{variant}.tflite": data for variant, data in outcome.files.items()}
     files["report.json"] = text.encode()
-    files["report.md"] = report.to_markdown(outcome.rows, [line]).encode()
+    files["report.md"] = report.to_markdown(outcome.rows, lines).encode()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, data in files.items():

@@ -13,7 +13,7 @@ VARIANTS = ("float32", "float16", "dynamic", "int8")
 PREPROCESSING = ("keras", "torch", "tf", "caffe", "notebook")
 _MAX_SIDE = 4096
 _EPILOG = """\
-A model file takes raw BGR bytes: what was done to pixels before they reached the network in training
+A model file takes raw BGR bytes: what was done to pixels before the network saw them in training
 becomes a part of it. Our own model.h5 says what that was; for others give one of
 
   --preprocessing keras     RGB / 255: rescale=1/255 of ImageDataGenerator, or a map in tf.data

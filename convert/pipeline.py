@@ -1,76 +1,39 @@
-"""From weights to model files, and the proof that they answer as Keras does."""
+"""From a model to model files, and the proof that they answer as Keras does."""
 
 from __future__ import annotations
 
 import json
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convert.errors import ExportError
-from convert.quantise.calibration import observe_ranges
-from convert.quantise.export import export_float32, fold_preprocessing, quantise
+from convert.quantise.plain import export_plain
 from convert.verify.parity import compare, edge_answers, exceeded, keras_answers
-from convert.verify.pictures import require_disjoint, resized
+from convert.verify.pictures import require_disjoint
 from convert.verify.report import Row, time_interleaved
-from edge.cli.terminal import Progress
 from edge.model.classifier import Classifier
 from edge.model.file import pack
 
-from .contract import RESIZE, describe, input_dtype, manifest, manifest_sha256
-from .network import build_network
-from .optimise import build_planned, choose, compact, find_lattice, sample, verify
+from .contract import describe, manifest_sha256
+from .errors import ConvertError
+from .notebook import export_notebook
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    import keras
     from numpy.typing import NDArray
 
-    from convert.quantise.preprocessing import Preprocessing
-    from convert.verify.parity import Budget
-    from convert.verify.pictures import SamplePicture
-    from convert.weights.file import Weights
+    from convert.quantise.plain import Exported
 
-    from .network import Arrays
-
-Item = TypeVar("Item")
+    from .job import Job
 
 _PARITY_THREADS = 1
 """With one thread an answer doesn't depend on how many cores the machine has."""
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What is to be converted, and how it is judged."""
-
-    weights: Weights
-    pixels: Preprocessing
-    """What happens to a picture before it reaches the model of the file."""
-    name: str
-    labels: tuple[str, str]
-    threshold: float
-    variants: tuple[str, ...]
-    calibration: Sequence[SamplePicture]
-    held_out: Sequence[SamplePicture]
-    seed: int
-    budgets: Mapping[str, Budget]
-    rounds: int
-    compact: bool = True
-    """Take dead channels out before quantisation."""
-    rewrite: bool = True
-    """Make the int8 graph a faster one with the same values, and prove it."""
-    tune_for: str = "x86"
-    """The processor that the int8 graph is laid out for: ``x86`` or ``arm``."""
-
-    @property
-    def whole_preprocessing(self) -> Preprocessing:
-        """What happens to a picture before conv1, in front of the model and inside it."""
-        notebook = self.weights.notebook
-        return self.pixels.then(notebook.front if notebook else ())
+_PLAIN = "plain int8"
+"""What is timed beside a faster int8 graph: the one that it was made from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,118 +54,101 @@ def run(job: Job, say: Callable[[str], None]) -> Outcome:
     Raises:
         UsageError: a held-out picture was calibrated on.
         ExportError: a converter failed, or a rewritten graph gave another value than the plain one.
+        ConvertError: Keras itself has no answer for a picture.
 
     """
     require_disjoint(job.calibration, job.held_out)
-    say("exporting float32")
-    flatbuffers = _export(job, say)
-    say(f"asking Keras about {len(job.held_out)} held-out pictures")
-    images = [resized(picture, RESIZE) for picture in job.held_out]
-    expected = keras_answers(job.weights.model, job.pixels, _counted("Keras: pictures", images))
-
-    documents = {
-        variant: describe(
-            variant,
-            flatbuffer,
-            name=job.name,
-            labels=job.labels,
-            threshold=job.threshold,
-            weights=job.weights,
-            pixels=job.whole_preprocessing,
-            calibration=manifest(job.calibration, job.seed),
-        )
-        for variant, flatbuffer in flatbuffers.items()
-    }
+    exported, plain = _export(job, say)
+    documents = {variant: describe(variant, each, job) for variant, each in exported.items()}
     with tempfile.TemporaryDirectory(prefix="lesion-edge-") as folder:
         classifiers = {
-            variant: _load(Path(folder) / f"{variant}.tflite", flatbuffer, documents[variant])
-            for variant, flatbuffer in flatbuffers.items()
+            variant: _load(Path(folder), _pack(each.flatbuffer, documents[variant]), variant)
+            for variant, each in exported.items()
         }
-        parities = {}
-        for variant, classifier in classifiers.items():
-            say(f"{variant}: comparing with Keras")
-            actual = edge_answers(classifier, _counted("pictures", images))
-            parities[variant] = compare(job.held_out, expected, actual, classifier.contract)
+        expected, actual, some = _ask(job, classifiers, say)
+        parities = {
+            variant: compare(job.held_out, expected, actual[variant], classifier.contract)
+            for variant, classifier in classifiers.items()
+        }
+        if plain:
+            document = describe("int8", replace(exported["int8"], flatbuffer=plain), job)
+            classifiers[_PLAIN] = _load(Path(folder), _pack(plain, document), _PLAIN)
         say(f"timing {job.rounds} invokes of each, one thread, in turns")
-        timings = time_interleaved(classifiers, images, job.rounds)
+        timings = time_interleaved(classifiers, some, job.rounds)
 
     files, rows = {}, []
     held_out = {"held_out_sha256": manifest_sha256(job.held_out)}
-    for variant, flatbuffer in flatbuffers.items():
+    for variant, each in exported.items():
         parity = parities[variant]
         over = tuple(exceeded(parity, job.budgets[variant]))
-        data = _pack(flatbuffer, {**documents[variant], "parity": {**parity.to_dict(), **held_out}})
-        rows.append(Row(variant, len(data), parity, *timings[variant], over))
+        document = {**documents[variant], "parity": {**parity.to_dict(), **held_out}}
+        data = _pack(each.flatbuffer, document)
+        passes = each.passes
+        if variant == "int8" and plain:
+            faster = timings[_PLAIN][0] / timings[variant][0]
+            passes = (*passes, f"{faster:.2f} times as fast as before it was rewritten")
+        rows.append(Row(variant, len(data), parity, *timings[variant], over, passes))
         if not over:
             files[variant] = data
     return Outcome(files, rows)
 
 
-def _export(job: Job, say: Callable[[str], None]) -> dict[str, bytes]:
-    if job.weights.notebook is None:
-        raise ExportError("only the notebook's network can be converted")
-    arrays = fold_preprocessing(job.weights.notebook, job.whole_preprocessing)
-    lattice = None
-    if job.compact:
-        arrays, liveness = compact(arrays)
-        say(str(liveness))
-        if lattice := find_lattice(arrays):
-            say(f"dense1 looks at {lattice}, the others are not computed")
-    plain = build_network(arrays=arrays)
-    raw = export_float32(
-        build_planned(arrays, sample(lattice)) if lattice else plain, dtype="uint8"
-    )
-    flatbuffers = {}
-    for variant in job.variants:
-        if variant == "float32":
-            flatbuffers[variant] = raw
-        elif variant == "int8":
-            flatbuffers[variant] = _export_int8(job, arrays, plain, say)
-        else:
-            say(f"quantising {variant}")
-            flatbuffers[variant] = quantise(raw, variant)
-        say(f"{variant}: {len(flatbuffers[variant]) / 1e6:.2f} MB, input {input_dtype(variant)}")
-    return flatbuffers
+def _export(job: Job, say: Callable[[str], None]) -> tuple[Mapping[str, Exported], bytes | None]:
+    """Return the graphs, and the one that the int8 graph was before it was made faster, if any."""
+    say("exporting float32")
+    plain = None
+    if job.weights.notebook:
+        exported, plain = export_notebook(job.weights.notebook, job, say)
+    else:
+        calibration = job.images(job.calibration, "calibration: pictures")
+        exported = export_plain(
+            job.weights.model,
+            job.meaning.pixels,
+            job.meaning.geometry.size_wh,
+            job.variants,
+            (image for _, image in calibration),
+            say,
+        )
+    rule = job.meaning.geometry
+    placed = {}
+    for variant, each in exported.items():
+        say(f"{variant}: {len(each.flatbuffer) / 1e6:.2f} MB, input {each.input.dtype}")
+        spec = replace(each.input, resize=rule.resize, interpolation=rule.interpolation)
+        placed[variant] = replace(each, input=spec)
+    return placed, plain
 
 
-def _export_int8(job: Job, arrays: Arrays, plain: keras.Model, say: Callable[[str], None]) -> bytes:
-    """Return the int8 graph: if asked the faster one, proven on each picture and its mirror image.
+def _ask(
+    job: Job, classifiers: Mapping[str, Classifier], say: Callable[[str], None]
+) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]], list[NDArray[np.uint8]]]:
+    """Return Keras' answers, each variant's, and the first pictures, to time the variants with.
 
-    Both have the ranges of the plain network, so that they have the same scales.
+    Answers are (pictures, labels).  A picture is asked about by all before the next is decoded, so
+    that a set of any size fits into memory.
     """
-    say(f"calibrating int8 on {len(job.calibration)} pictures")
-    float32 = export_float32(plain, dtype="float32")
-    pictures = _counted("calibration: pictures", job.calibration)
-    ranges = observe_ranges(float32, (resized(picture, RESIZE) for picture in pictures))
-    quantised = quantise(float32, "int8", ranges)
-    if not job.rewrite:
-        return quantised
-    plan = choose(arrays, job.tune_for)
-    say(f"rewriting int8: {plan}")
-    faster = quantise(export_float32(build_planned(arrays, plan), dtype="float32"), "int8", ranges)
-    say(f"int8: {verify(quantised, faster, _proof_pictures(job))}")
-    return faster
+    say(f"comparing with Keras on {len(job.held_out)} held-out pictures")
+    expected: list[NDArray[np.float64]] = []
+    some: list[NDArray[np.uint8]] = []
+    actual: dict[str, list[NDArray[np.float64]]] = {variant: [] for variant in classifiers}
+    for name, image in job.images(job.held_out, "compared: pictures"):
+        answer = keras_answers(job.weights.model, job.meaning.pixels, [image])
+        if not np.isfinite(answer).all():
+            raise ConvertError(
+                f"{job.weights.name} itself answers {name} by no number, so there is nothing to "
+                "compare with: look at its weights and at --preprocessing"
+            )
+        expected.append(answer)
+        for variant, classifier in classifiers.items():
+            actual[variant].append(edge_answers(classifier, [image]))
+        if len(some) < job.rounds:
+            some.append(image)
+    answers = {variant: np.concatenate(each) for variant, each in actual.items()}
+    return np.concatenate(expected), answers, some
 
 
-def _proof_pictures(job: Job) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    pictures = (*job.calibration, *job.held_out)
-    for picture in _counted("rewritten against plain: pictures", pictures):
-        image = resized(picture, RESIZE)
-        yield picture.name, image
-        yield f"{picture.name} mirrored", np.ascontiguousarray(image[:, ::-1])
-
-
-def _counted(what: str, items: Sequence[Item]) -> Iterator[Item]:
-    """Yield the items, and show how many are done."""
-    progress = Progress(what, len(items))
-    for done, item in enumerate(items, 1):
-        yield item
-        progress.update(done)
-    progress.clear()
-
-
-def _load(path: Path, flatbuffer: bytes, document: Mapping[str, Any]) -> Classifier:
-    path.write_bytes(_pack(flatbuffer, document))
+def _load(folder: Path, data: bytes, variant: str) -> Classifier:
+    path = folder / f"{variant}.tflite"
+    path.write_bytes(data)
     return Classifier(path, num_threads=_PARITY_THREADS)
 
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.common import ROOT
-from convert.contract import RESIZE
 from convert.network import LAYERS
+from convert.notebook import RESIZE
 from convert.quantise.preprocessing import Preprocessing
 from convert.verify.pictures import SHIPPED, load_set, resized
 from convert.weights.file import write_weights

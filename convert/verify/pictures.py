@@ -107,6 +107,29 @@ def load_set(
     return pictures
 
 
+def notes_on(
+    what: str, pictures: Sequence[SamplePicture], labels: Sequence[str], instead: str | None
+) -> list[str]:
+    """Return what has to be said of a set of pictures to whoever relies on it.
+
+    Args:
+        what: what was done with them: "parity was judged".
+        pictures: the set.
+        labels: the model's.
+        instead: the option to give pictures of one's own, where the set is the project's.
+
+    """
+    notes = []
+    if instead and {label.casefold() for label in labels} != set(SHIPPED_LABELS):
+        notes.append(
+            f"{what} on pictures that are not the model's kind: the project's are dermoscopic, "
+            f"{' or '.join(SHIPPED_LABELS)}; give {instead} DIR with your own"
+        )
+    if len(pictures) < ENOUGH:
+        notes.append(f"{what} on {len(pictures)} pictures: fewer than {ENOUGH} show little")
+    return notes
+
+
 def _unlabelled(unknown: Counter[str], labels: Sequence[str]) -> str:
     """Return which pictures have no label, and whose fault that may be."""
     counts = [f"{printable(name)} ({count})" for name, count in sorted(unknown.items())]

@@ -34,6 +34,8 @@ class Row:
     ms_p95: float
     over: tuple[str, ...] = ()
     """What is over budget."""
+    passes: tuple[str, ...] = ()
+    """What was done to the graph, and what it gave."""
 
 
 def time_interleaved(
@@ -62,8 +64,8 @@ def recommend(rows: Sequence[Row]) -> str | None:
     return min(within, key=lambda row: (row.ms_p50, row.size)).variant if within else None
 
 
-def to_text(rows: Sequence[Row]) -> str:
-    """Return the table for a terminal."""
+def to_text(rows: Sequence[Row], notes: Sequence[str] = ()) -> str:
+    """Return the table for a terminal, and below it what has to be known of its pictures."""
     table = [_HEADER, *_cells(rows)]
     widths = [max(len(row[column]) for row in table) for column in range(len(_HEADER))]
     lines = []
@@ -71,17 +73,29 @@ def to_text(rows: Sequence[Row]) -> str:
         padded = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
         padded[0] = row[0].ljust(widths[0])
         lines.append("  ".join(padded).rstrip())
-    return "\n".join(lines)
+    return "\n".join((*lines, *notes))
+
+
+def passes_as_markdown(rows: Sequence[Row]) -> list[str]:
+    """Return a paragraph for what was done to the graphs of all variants, and to each alone."""
+    common = [each for each in rows[0].passes if all(each in row.passes for row in rows)]
+    alone = [(row.variant, [each for each in row.passes if each not in common]) for row in rows]
+    return [
+        f"{what}: {'; '.join(passes)}."
+        for what, passes in (("All variants", common), *alone)
+        if passes
+    ]
 
 
 def to_markdown(rows: Sequence[Row], about: Sequence[str]) -> str:
-    """Return the report as Markdown: what it is about, and the table."""
+    """Return the report as Markdown: what it is about, a paragraph each, and the table."""
     table = [_HEADER, ("---", *("---:" for _ in _HEADER[1:])), *_cells(rows)]
     # A bar inside a cell would end it.
     lines = [
         "".join(f"| {cell.replace('|', chr(92) + '|')} " for cell in row) + "|" for row in table
     ]
-    return "\n".join(("# Conversion report", "", *about, "", *lines, ""))
+    head = "\n\n".join(("# Conversion report", *about))
+    return "\n".join((head, "", *lines, ""))
 
 
 def to_dict(rows: Sequence[Row], about: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,6 +111,7 @@ def to_dict(rows: Sequence[Row], about: Mapping[str, Any]) -> dict[str, Any]:
                 "parity": row.parity.to_dict(),
                 "invoke_ms": {"p50": round(row.ms_p50, 3), "p95": round(row.ms_p95, 3)},
                 "over_budget": list(row.over),
+                "passes": list(row.passes),
             }
             for row in rows
         ],

@@ -84,6 +84,7 @@ def test_each_shipped_model_answers_as_keras_does(
     variant: str, keras_probabilities: dict[Path, float]
 ) -> None:
     analyzer = Analyzer(MODELS[variant], threads=1)
+    assert analyzer.threshold is not None
     for path, expected in keras_probabilities.items():
         actual = analyzer.analyze(path)
         assert abs(actual.probability - expected) <= MAX_DELTA[variant], path
@@ -229,7 +230,7 @@ def test_weights_that_dont_name_their_contract_need_one(foreign: Path) -> None:
     "contract",
     [
         ["--preprocessing", "notebook"],
-        ["--contract", "keras"],
+        ["--preprocessing", "keras"],
         ["--channel-order", "RGB", "--scale", "0.02,0.01,0.03", "--offset=-1,0.5,-2"],
     ],
 )
@@ -295,7 +296,7 @@ def test_fault_32_weights_that_are_no_number_name_their_layer_and_write_nothing(
         ["--max-delta", "int4=1"],
         ["--max-delta", "int8=-1"],
         ["--labels", "one"],
-        ["--contract", "other"],
+        ["--preprocessing", "other"],
         ["--timeout", "0"],
         ["--rounds", "0"],
         ["--tune-for", "sparc"],
@@ -365,7 +366,7 @@ def scaling(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_fault_58_a_contract_that_scales_once_more_is_refused(scaling: Path) -> None:
     """58: the layer is named, and what to give instead."""
-    twice = run_module("convert", "--weights", scaling, "--contract", "keras")
+    twice = run_module("convert", "--weights", scaling, "--preprocessing", "keras")
     assert twice.returncode == 2
     assert "layer 'to_one' (Rescaling) already scales the input" in twice.stderr
     assert "--channel-order RGB --scale 1 --offset 0" in twice.stderr

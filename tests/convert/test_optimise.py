@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convert.contract import RESIZE
 from convert.errors import ExportError
 from convert.network import LAYERS, build_network, receptive_field
+from convert.notebook import RESIZE
 from convert.optimise import build_planned, choose, compact, find_lattice, sample, verify
 from convert.optimise.lattice import Axis
 from convert.optimise.layout import Layout, convolve_and_pool, pack_kernel

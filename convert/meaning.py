@@ -1,0 +1,212 @@
+"""What the numbers of a model mean: as a person says it, or the file, or as it usually is.
+
+What none of them says is asked for, all of it at once: a guess would be proven against itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from convert.network import FrontLayer
+from convert.quantise.preprocessing import PRESETS, Preprocessing, triple
+from edge.model.contract import InputSpec
+
+from .errors import UsageError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator, Sequence
+
+    import keras
+
+    from convert.weights.file import Weights
+
+_DEFAULT_LABELS = ("benign", "malignant")
+_INERT = ("InputLayer", "Resizing", "ZeroPadding2D", "Dropout", "Identity")
+_LEAST_SPAN = 0.25
+"""What reaches the first convolution spans more than this, unless it was scaled down twice."""
+_ASK_PIXELS = (
+    "how pixels become its input: give --preprocessing notebook (BGR, 0..255), keras (RGB, divided "
+    "by 255), tf (RGB / 127.5 - 1: MobileNet, Inception, Xception), torch (torchvision, DenseNet) "
+    "or caffe (ResNet50, VGG), or --channel-order, --scale and --offset"
+)
+_ASK_ORDER = (
+    "the order of its channels: give --channel-order RGB (pictures loaded by Keras or PIL) or "
+    "--channel-order BGR (by cv2.imread)"
+)
+_ASK_SIZE = "the size of its input: give --size 224x224, or what it was trained on"
+_ORDER = "in the order of its outputs (Keras sorts the folders' names)"
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What goes into a model and what comes out."""
+
+    pixels: Preprocessing
+    """What happens to a picture before it reaches the model of the file."""
+    geometry: InputSpec
+    """How a picture gets the model's size: only size and resize rule are meant."""
+    labels: tuple[str, ...]
+    positive: str
+    threshold: float | None
+
+
+def find_meaning(options: argparse.Namespace, weights: Weights) -> Meaning:
+    """Return what the options and the file say.
+
+    Raises:
+        UsageError: something isn't said, or they contradict each other or the model.
+
+    """
+    declared: dict[str, Any] = dict(weights.declared or {})
+    pixels, size_wh = _choose_pixels(options, weights), _choose_size(options, weights)
+    labels = _choose_labels(options, weights, declared.get("labels"))
+    positive = options.positive or (labels[1] if labels and len(labels) == 2 else None)
+    missing = []
+    if pixels is None:
+        missing.append(_ask_for_pixels(weights))
+    if size_wh is None:
+        missing.append(_ASK_SIZE)
+    if labels is None:
+        missing.append(
+            f"what its {weights.outputs} outputs are called: give --labels A,B,... {_ORDER}"
+        )
+    if positive is None and weights.outputs > 2:
+        missing.append(
+            "which label's probability is to be shown, and may get a threshold: give --positive "
+            f"{_one_of(labels) if labels else 'LABEL'}"
+        )
+    if missing or not (pixels and size_wh and labels):
+        between = "\n  " if len(missing) > 1 else " "
+        raise UsageError(f"{weights.name} doesn't say{between}{between.join(missing)}")
+    positive = positive or labels[1]
+    if positive not in labels:
+        raise UsageError(f"--positive is none of the labels: give {_one_of(labels)}")
+    threshold = options.threshold
+    if threshold is None and len(labels) == 2:
+        threshold = float(declared.get("threshold", 0.5))
+    geometry = InputSpec(size_wh, interpolation=options.interpolation, resize=options.resize)
+    return Meaning(pixels, geometry, labels, positive, threshold)
+
+
+def _one_of(labels: Sequence[str]) -> str:
+    shown = labels[:8]
+    return ", ".join(shown[:-1]) + f" or {shown[-1]}" + (" ..." if len(labels) > len(shown) else "")
+
+
+def _choose_labels(
+    options: argparse.Namespace, weights: Weights, declared: Sequence[str] | None
+) -> tuple[str, ...] | None:
+    one = weights.activation == "sigmoid"
+    labels = options.labels or declared or (_DEFAULT_LABELS if one else None)
+    if labels and len(labels) != (2 if one else weights.outputs):
+        what = (
+            "one output, the probability of the second of two labels"
+            if one
+            else f"{weights.outputs} outputs"
+        )
+        raise UsageError(
+            f"--labels names {len(labels)}, {weights.name} has {what}: give as many {_ORDER}"
+        )
+    return tuple(map(str, labels)) if labels else None
+
+
+def _choose_size(options: argparse.Namespace, weights: Weights) -> tuple[int, int] | None:
+    if options.size and weights.size_wh and options.size != weights.size_wh:
+        raise UsageError(
+            "{} takes pictures of {}x{} only: leave --size out".format(
+                weights.name, *weights.size_wh
+            )
+        )
+    size: tuple[int, int] | None = weights.size_wh or options.size
+    return size
+
+
+def _choose_pixels(options: argparse.Namespace, weights: Weights) -> Preprocessing | None:
+    front = tuple(_scaling_in_front(weights))
+    inside = ", ".join(map(str, front))
+    pixels, declared = _given_pixels(options, inside=inside), _declared_pixels(weights)
+    if pixels and declared and pixels != declared:
+        raise UsageError(
+            f"{weights.name} says itself how pixels become its input, and otherwise than is given: "
+            f"{declared.channel_order}, scale {declared.scale}, offset {declared.offset}; leave "
+            "--preprocessing, --channel-order, --scale and --offset out"
+        )
+    pixels = pixels or declared
+    if inside and pixels and pixels.scales:
+        span = 255 * min(map(abs, pixels.then(front).scale))
+        if span < _LEAST_SPAN:
+            raise UsageError(
+                f"{weights.name}: {inside} already scales the input, and what is given would scale "
+                f"it again, to a range of {span:.2g}; give it without: "
+                f"--channel-order {pixels.channel_order} --scale 1 --offset 0"
+            )
+    return pixels
+
+
+def _ask_for_pixels(weights: Weights) -> str:
+    front = tuple(_scaling_in_front(weights))
+    scaled = f"; {', '.join(map(str, front))} scales them itself"
+    return f"{_ASK_ORDER}{scaled}" if front else _ASK_PIXELS
+
+
+def _given_pixels(options: argparse.Namespace, *, inside: str) -> Preprocessing | None:
+    order, scale, offset = explicit = (options.channel_order, options.scale, options.offset)
+    if options.preprocessing and any(explicit):
+        raise UsageError("give --preprocessing, or --channel-order, --scale and --offset, not both")
+    if options.preprocessing:
+        return PRESETS[options.preprocessing]
+    if not any(explicit):
+        return None
+    if inside and order and not (scale or offset):
+        scale, offset = "1", "0"
+    if not (order and scale and offset):
+        raise UsageError(
+            "--channel-order, --scale and --offset go together; --channel-order alone is enough "
+            "for a model that begins with Rescaling or Normalization"
+        )
+    try:
+        factors, shifts = triple(scale.split(",")), triple(offset.split(","))
+    except ValueError as error:
+        raise UsageError("--scale and --offset take one number, or three with commas") from error
+    return Preprocessing(order, factors, shifts)
+
+
+def _declared_pixels(weights: Weights) -> Preprocessing | None:
+    contract = (weights.declared or {}).get("contract")
+    return Preprocessing.from_dict(contract) if isinstance(contract, dict) else None
+
+
+def _scaling_in_front(weights: Weights) -> Iterator[FrontLayer]:
+    """Yield the layers that scale a picture before the model does anything else with it."""
+    if weights.notebook:
+        yield from weights.notebook.front
+        return
+    for layer in _layers(weights.model):
+        kind = type(layer).__name__
+        if kind == "Rescaling":
+            yield FrontLayer(layer.name, kind, {"scale": layer.scale, "offset": layer.offset})
+        elif kind == "Normalization":
+            settings = {
+                "mean": _numbers(layer.mean),
+                "variance": _numbers(layer.variance),
+                "invert": layer.invert,
+            }
+            yield FrontLayer(layer.name, kind, settings)
+        elif kind not in _INERT and not kind.startswith("Random") and "Noise" not in kind:
+            return
+
+
+def _layers(model: keras.Model) -> Iterator[keras.Layer]:
+    for layer in model.layers:
+        if hasattr(layer, "layers"):
+            yield from _layers(layer)
+        else:
+            yield layer
+
+
+def _numbers(values: Any) -> list[float]:
+    import numpy as np
+
+    return [float(value) for value in np.asarray(values).ravel()]
