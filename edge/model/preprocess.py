@@ -59,10 +59,9 @@ def resize_into(image_bgr: NDArray[np.uint8], out: NDArray[np.uint8], spec: Inpu
         top, left = (image_height - crop_height) // 2, (image_width - crop_width) // 2
         image_bgr = image_bgr[top : top + crop_height, left : left + crop_width]
     elif spec.resize == "letterbox":
-        factor = min(width / image_width, height / image_height)
         size_wh = (
-            max(1, min(width, round(image_width * factor))),
-            max(1, min(height, round(image_height * factor))),
+            max(1, min(width, round(image_width * height / image_height))),
+            max(1, min(height, round(image_height * width / image_width))),
         )
         left, top = (width - size_wh[0]) // 2, (height - size_wh[1]) // 2
         out[:] = 0
