@@ -70,18 +70,21 @@ def test_any_tflite_tool_opens_the_file(variant: str) -> None:
 
 def test_the_contract_says_all_that_a_device_needs(parts: tuple[bytes, dict[str, Any]]) -> None:
     flatbuffer, document = parts
-    assert document["schema"] == 1
+    assert document["schema"] == 2
     assert document["flatbuffer"]["sha256"] == hashlib.sha256(flatbuffer).hexdigest()
     assert document["input"] == {
         "width": 500,
         "height": 500,
-        "channel_order": "BGR",
+        "resize": "stretch",
         "interpolation": "linear",
+        "channel_order": "BGR",
         "dtype": "int8",
         "scale": 1.0,
         "zero_point": -128,
+        "values": {"scale": [1.0] * 3, "offset": [0.0] * 3},
     }
-    assert document["labels"] == ["benign", "malignant"]
+    assert document["output"]["activation"] == "sigmoid"
+    assert (document["labels"], document["positive"]) == (["benign", "malignant"], "malignant")
     assert 0 < document["threshold"] < 1
     assert len(document["weights"]["sha256"]) == 64
     assert document["calibration"]["count"] == len(document["calibration"]["pictures"])
@@ -248,7 +251,7 @@ def test_fault_20_a_contract_that_cant_be_honoured_is_refused_by_name(
         ("schema", None, "no 'schema'"),
         ("schema", "1", "schema must be a whole number from 1 to 2"),
         ("schema", True, "schema must be a whole number from 1 to 2"),
-        ("positive", "malignant", "schema must be 2 where there is a 'positive', is 1"),
+        ("schema", 1, "schema must be 2 where there is a 'input.resize', is 1"),
         ("variant", None, "variant"),
         ("flatbuffer", "x", "flatbuffer"),
     ],
