@@ -211,12 +211,14 @@ def _find_pictures(
     """Return the pictures to calibrate on, those to judge on, and what is to be said of them."""
     from convert.verify.pictures import SHIPPED, choose, load_set, notes_on
 
+    def load(given: Path | None, shipped: str) -> list[SamplePicture]:
+        # That our own pictures have other labels is a note, and nothing to mend.
+        return load_set(given or SHIPPED / shipped, labels, say if given else None)
+
     calibration = choose(
-        load_set(options.calibration or SHIPPED / "calibration", labels, say),
-        options.calibration_count,
-        options.seed,
+        load(options.calibration, "calibration"), options.calibration_count, options.seed
     )
-    held_out = load_set(options.held_out or SHIPPED / "held_out", labels, say)
+    held_out = load(options.held_out, "held_out")
     instead = None if options.held_out else "--held-out"
     notes = notes_on("parity was judged", held_out, labels, instead)
     if "int8" in options.variants:
