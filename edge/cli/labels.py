@@ -18,7 +18,7 @@ def name_some(labels: Sequence[str], most: int) -> str:
 
 
 def describe_rule(contract: Contract, threshold: float | None, form: str = "{}") -> str:
-    """Return how a label is chosen: "malignant from 0.31 on", or "the most probable label".
+    """Return how a label is chosen: "malignant from 0.31 on", or that none is needed.
 
     Args:
         contract: the model's.
@@ -27,7 +27,7 @@ def describe_rule(contract: Contract, threshold: float | None, form: str = "{}")
 
     """
     if threshold is None:
-        return "the most probable label"
+        return "no threshold: the most probable label"
     rule = f"{contract.positive} from {form.format(threshold)} on"
     return rule if len(contract.labels) == 2 else f"{rule}, else the most probable other label"
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _FORM = os.path.join(os.path.dirname(__file__), "page.html")
 _SECTION = 60  # pictures; page.html says why
 _LONGEST_NAME = 36
-_NAMED = 12  # labels in a row, at most
+_NAMED = 8  # labels in a row, at most
 
 
 @contextmanager
@@ -203,7 +203,7 @@ class HtmlReport:
         """Return a probability and its bar, on which the positive label's threshold is marked."""
         exact, hue = analysis.probability, self._hue(analysis.label)
         if label != analysis.positive:
-            exact, hue = analysis.probabilities[label], f"plain {hue}"
+            exact, hue = analysis.probabilities[label], "plain no"
         elif self._threshold is None:
             hue = f"plain {hue}"
         return (

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge import PictureError, read_picture
+from edge import Analysis, PictureError, Timings, read_picture
+from edge.model.contract import parse_contract
 from edge.report.page import html_report
 from edge.report.thumbnail import make_thumbnail
+from tests.support import colours
 from tests.support.browser import Browser, browser
 from tests.support.pictures import HELD_OUT, SAMPLES
 
@@ -189,6 +191,42 @@ def test_without_scripts_all_pictures_are_there_in_order_with_the_counts_on_top(
         assert len(cards) == COUNT
     finally:
         window.devtools("Emulation.setScriptExecutionDisabled", value=False)
+
+
+LABELS = ("a" * 200, *(f"label {number:03} of a thousand" for number in range(999)))
+
+
+@pytest.fixture(scope="module")
+def page_of_a_thousand_labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of as many pictures, of which every second has the label before it again."""
+    path = tmp_path_factory.mktemp("labels") / "r.html"
+    contract = parse_contract(colours.contract(labels=list(LABELS), positive=LABELS[0]), "x")
+    shares = dict.fromkeys(LABELS, 0.001)
+    with html_report(str(path), contract, None, {}) as report:
+        for number in range(len(LABELS)):
+            label, timings = LABELS[number // 2 * 2], Timings()
+            answer = (label, 0.001, None, (), timings, (), LABELS[0])
+            report.add(f"{number}.jpg", Analysis((1, 1), *answer, probabilities=shares))
+    return path
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280])
+def test_a_page_of_a_thousand_labels_filters_by_each_and_fits_the_window(
+    width: int, window: Browser, page_of_a_thousand_labels: Path
+) -> None:
+    window.resize(width, 900)
+    window.open(page_of_a_thousand_labels)
+    assert window.run("return document.documentElement.scrollWidth <= innerWidth")
+    right = (
+        "return Math.max(...Array.from(document.querySelectorAll('header *, #result *, article *'),"
+    )
+    assert window.run(f"{right} e => e.getBoundingClientRect().right))") <= width
+    last = "Array.from(document.querySelectorAll('#groups button'), b => b).at(-3)"
+    label = window.run(f"const last = {last}; last.click(); return last.firstChild.textContent")
+    assert label.strip() in LABELS[1:]
+    number = LABELS.index(label.strip())
+    assert shown(window) == [f"{number}.jpg", f"{number + 1}.jpg"]
+    assert len(window.run("return document.querySelector('#result p').textContent")) < 600
 
 
 @pytest.mark.parametrize("width", [320, 390, 820, 1280])

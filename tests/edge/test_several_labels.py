@@ -171,7 +171,7 @@ def test_the_summary_counts_the_labels_there_were_the_positive_one_in_any_case(
     lines.end(2.0)
     summary = capsys.readouterr().err.splitlines()[0]
     assert summary == (
-        "4 pictures: 0 mel, 2 nv, 1 bkl, 1 failed; the most probable label; 2 a second"
+        "4 pictures: 0 mel, 2 nv, 1 bkl, 1 failed; no threshold: the most probable label; 2 a second"
     )
     lines = Lines(contract_of(THOUSAND, THOUSAND[5]), 0.25, io.StringIO())
     for label in THOUSAND:
@@ -226,7 +226,7 @@ def test_the_page_filters_by_label_and_draws_a_threshold_only_where_there_is_one
     assert (with_one.count('"plain '), with_one.count(" bar")) == (4, 8)
     assert "threshold 0.25" in with_one
     assert "threshold 0" not in without
-    assert "<dd>the most probable label</dd>" in without
+    assert "<dd>no threshold: the most probable label</dd>" in without
     assert "<dd>mel from 0.25 on, else the most probable other label</dd>" in with_one
 
 
@@ -262,7 +262,7 @@ def test_an_annotated_picture_carries_all_probabilities(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({}, f"{SEVEN}, the most probable label, SHA-"),
+        ({}, f"{SEVEN}, no threshold: the most probable label, SHA-"),
         (
             {"threshold": 0.25},
             f"{SEVEN}, mel from 0.25 on, else the most probable other label, SHA-",
