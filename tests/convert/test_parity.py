@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
@@ -11,9 +13,24 @@ from hypothesis import strategies as st
 
 from convert.errors import UsageError
 from convert.quantise.calibration import _away
-from convert.verify.parity import Budget, Parity, area_under_curve, compare, exceeded
-from convert.verify.pictures import SamplePicture, choose, require_disjoint
-from edge.model.contract import parse_contract
+from convert.quantise.preprocessing import PRESETS
+from convert.verify.parity import (
+    Budget,
+    Parity,
+    area_under_curve,
+    compare,
+    edge_answers,
+    exceeded,
+    keras_answers,
+)
+from convert.verify.pictures import SamplePicture, choose, notes_on, require_disjoint
+from edge.errors import PredictionError
+from edge.model.contract import Contract, InputSpec, OutputSpec
+
+if TYPE_CHECKING:
+    import keras
+
+    from edge.model.classifier import Classifier
 
 
 def pictures(labels: str) -> list[SamplePicture]:
@@ -24,26 +41,15 @@ def pictures(labels: str) -> list[SamplePicture]:
     ]
 
 
-CONTRACT = parse_contract(
-    {
-        "schema": 1,
-        "name": "made",
-        "variant": "int8",
-        "flatbuffer": {"sha256": "0" * 64},
-        "input": {
-            "width": 8,
-            "height": 8,
-            "channel_order": "BGR",
-            "interpolation": "linear",
-            "dtype": "uint8",
-            "scale": 1.0,
-            "zero_point": 0,
-        },
-        "output": {"dtype": "float32"},
-        "labels": ["benign", "malignant"],
-        "threshold": 0.5,
-    },
-    "made",
+CONTRACT = Contract(
+    name="made",
+    variant="int8",
+    sha256="0" * 64,
+    input=InputSpec((8, 8)),
+    output=OutputSpec(),
+    labels=("benign", "malignant"),
+    positive="malignant",
+    threshold=0.5,
 )
 
 
@@ -73,6 +79,79 @@ def test_the_mean_has_its_own_budget() -> None:
 def test_a_flip_counts_even_when_the_difference_is_tiny() -> None:
     _, over = judge([0.4999] * 100, [0.4999] * 99 + [0.5])
     assert over == ["flips is 0.01, its budget 0.005 1 pictures"]
+
+
+def of_three(threshold: float | None) -> Contract:
+    return replace(
+        CONTRACT,
+        output=OutputSpec("softmax"),
+        labels=("benign", "malignant", "other"),
+        threshold=threshold,
+    )
+
+
+@pytest.mark.parametrize(
+    ("threshold", "actual", "flips"),
+    [
+        (None, [0.34, 0.33, 0.33], 1),  # the most probable label is another one
+        (None, [0.32, 0.35, 0.33], 0),
+        (0.2, [0.40, 0.25, 0.35], 0),  # malignant from 0.2 on, whatever the others have
+        (0.2, [0.45, 0.19, 0.36], 1),
+    ],
+)
+def test_of_several_labels_the_label_is_the_one_that_the_contract_decides(
+    threshold: float | None, actual: list[float], flips: int
+) -> None:
+    expected = np.array([[0.33, 0.34, 0.33]])
+    parity = compare(pictures("?"), expected, np.array([actual]), of_three(threshold))
+    assert parity.flips == flips
+
+
+def test_of_several_labels_the_largest_difference_is_a_pictures_difference() -> None:
+    """By hand: the largest differences are 0.03 and 0.01, their mean is 0.02."""
+    expected = np.array([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7]])
+    actual = np.array([[0.49, 0.28, 0.23], [0.1, 0.21, 0.69]])
+    parity = compare(pictures("mb"), expected, actual, of_three(None))
+    assert (parity.max_delta, parity.mean_delta) == pytest.approx((0.03, 0.02))
+    assert (parity.worst, parity.flips) == ("0.jpg", 0)
+    assert (parity.auc, parity.auc_keras) == (1.0, 1.0), "of P(malignant), the positive label"
+
+
+def test_an_answer_that_is_no_probabilities_is_no_number_to_the_gate() -> None:
+    """A file whose values ran over, such as float16, is refused by its budget, by name."""
+
+    class Broken:
+        contract = CONTRACT
+
+        def predict(self, _: object) -> None:
+            raise PredictionError("nan")
+
+    answers = edge_answers(cast("Classifier", Broken()), [np.zeros((8, 8, 3), np.uint8)])
+    parity = compare(pictures("?"), np.array([[0.5, 0.5]]), answers, CONTRACT)
+    assert len(exceeded(parity, Budget(1.0, 1.0, 0.5))) == 3
+
+
+def test_keras_one_sigmoid_is_the_probability_of_the_second_label() -> None:
+    def model(values: Any, *, training: bool) -> Any:
+        assert not training
+        return values[:, 0, 0, :1]
+
+    answers = keras_answers(
+        cast("keras.Model", model), PRESETS["keras"], [np.full((1, 1, 3), 51, np.uint8)]
+    )
+    assert answers == pytest.approx(np.array([[0.8, 0.2]]))
+
+
+@pytest.mark.parametrize("labels", [("Malignant", "BENIGN"), ("mel", "nv"), ("a", "b", "c")])
+def test_a_set_of_another_kind_or_of_too_few_is_said(labels: tuple[str, ...]) -> None:
+    ours = len(labels) == 2 and labels[0] == "Malignant"
+    said = notes_on("parity was judged", pictures("b" * 40), labels, "--held-out")
+    assert [("not the model's kind" in note, "--held-out DIR" in note) for note in said] == [
+        (True, True)
+    ] * (not ours)
+    assert notes_on("parity was judged", pictures("b" * 40), labels, None) == []
+    (few,) = notes_on("parity was judged", pictures("b" * 29), labels, None)
+    assert few == "parity was judged on 29 pictures: fewer than 30 show little"
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
