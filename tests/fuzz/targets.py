@@ -16,7 +16,7 @@ from .mutate import mutate_bytes, mutate_json, mutate_picture
 from .stream import prepare_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from edge import Analysis
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     Check = Callable[[bytes], object]
 
 CORPUS = ROOT / "tests" / "fuzz" / "corpus"
-_SHA256 = b"@SHA256@"
-"""What a contract of the corpus has in the place of the float32 model's hash."""
+_STAND_INS = (b"@SHA256@", b"@COLOURS@", b"@INT8@")
+"""What a contract of the corpus has in the place of a hash of :func:`_graphs`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +65,31 @@ def _models() -> list[bytes]:
     return [path.read_bytes() for path in MODELS.values()]
 
 
+def _graphs() -> dict[bytes, bytes]:
+    """Return the graphs by their hash, as it stands in a contract."""
+    from edge.model.file import unpack
+
+    own = (ROOT / "tests/edge/data" / name for name in ("colours.tflite", "own-int8.tflite"))
+    graphs = (
+        unpack(MODELS["float32"].read_bytes(), "model")[0],
+        *(path.read_bytes() for path in own),
+    )
+    return {hashlib.sha256(graph).hexdigest().encode(): graph for graph in graphs}
+
+
 def _contracts() -> list[bytes]:
     from edge.model.file import unpack
 
-    flatbuffer, document = unpack(MODELS["float32"].read_bytes(), "model")
-    sha256 = hashlib.sha256(flatbuffer).hexdigest().encode()
+    document = unpack(MODELS["float32"].read_bytes(), "model")[1]
     own = json.dumps(document, indent=2, ensure_ascii=False).encode()
-    return [own, *(data.replace(_SHA256, sha256) for data in _files("contracts"))]
+    hashes = dict(zip(_STAND_INS, _graphs(), strict=True))
+    return [own, *(_fill_in(data, hashes) for data in _files("contracts"))]
+
+
+def _fill_in(data: bytes, hashes: Mapping[bytes, bytes]) -> bytes:
+    for stand_in, sha256 in hashes.items():
+        data = data.replace(stand_in, sha256)
+    return data
 
 
 def _check_analysis(analysis: Analysis, contract: Contract) -> None:
@@ -127,22 +145,24 @@ def _prepare_contracts(folder: Path) -> Check:
     import numpy as np
 
     from edge import Analyzer
-    from edge.model.file import pack, unpack
+    from edge.model.file import pack
 
-    flatbuffer, _ = unpack(MODELS["float32"].read_bytes(), "model")
+    graphs = _graphs()
     whole, plain, beside = (folder / name for name in ("whole", "plain", "contract.json"))
-    plain.write_bytes(flatbuffer)
     image = np.random.default_rng(0).integers(0, 256, (90, 90, 3), np.uint8)
 
     def check(data: bytes) -> None:
+        sha256 = next((sha256 for sha256 in graphs if sha256 in data), next(iter(graphs)))
+        flatbuffer = graphs[sha256]
         if len(data) % 2:
+            plain.write_bytes(flatbuffer)
             beside.write_bytes(data)
             analyzer = Analyzer(plain, contract=beside, threads=1)
         else:
             whole.write_bytes(pack(flatbuffer, data))
             analyzer = Analyzer(whole, threads=1)
         contract = analyzer.contract
-        assert contract.sha256 == hashlib.sha256(flatbuffer).hexdigest()
+        assert contract.sha256.encode() == sha256
         assert all(text.isprintable() for text in (*contract.labels, contract.name))
         _check_analysis(analyzer.analyze(image), contract)
 
