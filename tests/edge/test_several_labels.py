@@ -278,6 +278,30 @@ def test_the_doctor_says_the_labels_and_the_rule(
     assert finding.message.startswith(f"m.tflite: float32, 300x300, {told}")
 
 
+def test_of_two_labels_the_positive_one_may_be_the_first(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    changes = {"labels": ["malignant", "benign"], "positive": "malignant", "threshold": 0.5}
+    contract = parse_contract(colours.contract(**changes), "x")
+    analysis = analysis_of("malignant", {"malignant": 0.7, "benign": 0.3}, "malignant", 0.5)
+    assert "probabilities" not in analysis.to_dict()
+    lines = Lines(contract, 0.5, io.StringIO())
+    assert lines.result(analysis).startswith("a.jpg: malignant, P(malignant) 0.70, 1 region")
+    for each in (analysis, replace(analysis, label="benign", probability=0.2)):
+        lines.count(each)
+    lines.end(1.0)
+    summary = capsys.readouterr().err
+    assert "1 malignant, 1 benign, 0 failed; malignant from P 0.5 on; " in summary
+    path = tmp_path / "r.html"
+    with html_report(str(path), contract, 0.5, {}) as report:
+        report.add("a.jpg", analysis)
+    page = path.read_text()
+    assert '<article data-groups="yes" data-p="0.7">' in page
+    assert '<button data-key="no" aria-pressed="false" disabled>benign <b>0</b>' in page
+    finding = check_model(colours.write_model(tmp_path / "m.tflite", **changes))
+    assert ", benign or malignant from 0.5 on, SHA-256 " in finding.message
+
+
 @pytest.mark.slow
 def test_run_and_camera_answer_with_it(model: Path, tmp_path: Path) -> None:
     pictures = tmp_path / "pictures"
