@@ -102,7 +102,8 @@ def load_set(
     if tell and (left := listed.keys() - fitting):
         rows = f"{len(left)} of the {len(listed)} pictures in {printable(folder / 'labels.csv')}"
         tell(f"{rows} are not in the folder, such as {printable(min(left))}")
-    if tell and labels and unknown:
+    # One folder more, below pictures that have no labels, is none for a label.
+    if tell and labels and (len(unknown) > 1 or (unknown and any(p.label for p in pictures))):
         tell(f"{printable(folder)}: {_unlabelled(unknown, labels)}")
     return pictures
 
