@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from edge.model.contract import SCHEMA, OutputSpec
+from edge.model.file import pack
 from edge.results import NOTICE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from convert.quantise.plain import Exported
     from convert.verify.pictures import SamplePicture
@@ -51,6 +53,12 @@ def describe(variant: str, exported: Exported, job: Job) -> dict[str, Any]:
         "calibration": manifest(job.calibration, job.seed) if variant == "int8" else None,
         "versions": {tool: metadata.version(tool) for tool in _TOOLS},
     }
+
+
+def pack_document(flatbuffer: bytes, document: Mapping[str, Any]) -> bytes:
+    """Return the model file of a graph and its contract."""
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    return pack(flatbuffer, f"{text}\n".encode())
 
 
 def manifest(pictures: Sequence[SamplePicture], seed: int) -> dict[str, Any]:

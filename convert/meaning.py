@@ -26,17 +26,17 @@ _DEFAULT_LABELS = ("benign", "malignant")
 _INERT = ("InputLayer", "Resizing", "ZeroPadding2D", "Dropout", "Identity")
 _LEAST_SPAN = 0.25
 """What reaches the first convolution spans more than this, unless it was scaled down twice."""
-_ASK_PIXELS = (
+ASK_PIXELS = (
     "how pixels become its input: give --preprocessing notebook (BGR, 0..255), keras (RGB, divided "
     "by 255), tf (RGB / 127.5 - 1: MobileNet, Inception, Xception), torch (torchvision, DenseNet) "
     "or caffe (ResNet50, VGG), or --channel-order, --scale and --offset"
 )
-_ASK_ORDER = (
+ASK_ORDER = (
     "the order of its channels: give --channel-order RGB (pictures loaded by Keras or PIL) or "
     "--channel-order BGR (by cv2.imread)"
 )
 _ASK_SIZE = "the size of its input: give --size 224x224, or what it was trained on"
-_ORDER = "in the order of its outputs (Keras sorts the folders' names)"
+OUTPUT_ORDER = "in the order of its outputs (Keras sorts the folders' names)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def find_meaning(options: argparse.Namespace, weights: Weights) -> Meaning:
         missing.append(_ASK_SIZE)
     if labels is None:
         missing.append(
-            f"what its {weights.outputs} outputs are called: give --labels A,B,... {_ORDER}"
+            f"what its {weights.outputs} outputs are called: give --labels A,B,... {OUTPUT_ORDER}"
         )
     if positive is None and weights.outputs > 2:
         missing.append(
@@ -107,7 +107,7 @@ def _choose_labels(
             else f"{weights.outputs} outputs"
         )
         raise UsageError(
-            f"--labels names {len(labels)}, {weights.name} has {what}: give as many {_ORDER}"
+            f"--labels names {len(labels)}, {weights.name} has {what}: give as many {OUTPUT_ORDER}"
         )
     return tuple(map(str, labels)) if labels else None
 
@@ -126,7 +126,7 @@ def _choose_size(options: argparse.Namespace, weights: Weights) -> tuple[int, in
 def _choose_pixels(options: argparse.Namespace, weights: Weights) -> Preprocessing | None:
     front = tuple(_scaling_in_front(weights))
     inside = ", ".join(map(str, front))
-    pixels, declared = _given_pixels(options, inside=inside), _declared_pixels(weights)
+    pixels, declared = given_pixels(options, inside=inside), _declared_pixels(weights)
     if pixels and declared and pixels != declared:
         raise UsageError(
             f"{weights.name} says itself how pixels become its input, and otherwise than is given: "
@@ -148,10 +148,20 @@ def _choose_pixels(options: argparse.Namespace, weights: Weights) -> Preprocessi
 def _ask_for_pixels(weights: Weights) -> str:
     front = tuple(_scaling_in_front(weights))
     scaled = f"; {', '.join(map(str, front))} scales them itself"
-    return f"{_ASK_ORDER}{scaled}" if front else _ASK_PIXELS
+    return f"{ASK_ORDER}{scaled}" if front else ASK_PIXELS
 
 
-def _given_pixels(options: argparse.Namespace, *, inside: str) -> Preprocessing | None:
+def given_pixels(options: argparse.Namespace, *, inside: str) -> Preprocessing | None:
+    """Return what the options say of pixels, if they do.
+
+    Args:
+        options: those of the command.
+        inside: what scales pixels by itself, so that the order of the channels says enough; or "".
+
+    Raises:
+        UsageError: they contradict each other, or don't say all.
+
+    """
     order, scale, offset = explicit = (options.channel_order, options.scale, options.offset)
     if options.preprocessing and any(explicit):
         raise UsageError("give --preprocessing, or --channel-order, --scale and --offset, not both")

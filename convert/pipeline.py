@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,9 +14,8 @@ from convert.verify.parity import compare, edge_answers, exceeded, keras_answers
 from convert.verify.pictures import require_disjoint
 from convert.verify.report import Row, time_interleaved
 from edge.model.classifier import Classifier
-from edge.model.file import pack
 
-from .contract import describe, manifest_sha256
+from .contract import describe, manifest_sha256, pack_document
 from .errors import ConvertError
 from .notebook import export_notebook
 
@@ -62,7 +60,9 @@ def run(job: Job, say: Callable[[str], None]) -> Outcome:
     documents = {variant: describe(variant, each, job) for variant, each in exported.items()}
     with tempfile.TemporaryDirectory(prefix="lesion-edge-") as folder:
         classifiers = {
-            variant: _load(Path(folder), _pack(each.flatbuffer, documents[variant]), variant)
+            variant: _load(
+                Path(folder), pack_document(each.flatbuffer, documents[variant]), variant
+            )
             for variant, each in exported.items()
         }
         expected, actual, some = _ask(job, classifiers, say)
@@ -72,7 +72,7 @@ def run(job: Job, say: Callable[[str], None]) -> Outcome:
         }
         if plain:
             document = describe("int8", replace(exported["int8"], flatbuffer=plain), job)
-            classifiers[_PLAIN] = _load(Path(folder), _pack(plain, document), _PLAIN)
+            classifiers[_PLAIN] = _load(Path(folder), pack_document(plain, document), _PLAIN)
         say(f"timing {job.rounds} invokes of each, one thread, in turns")
         timings = time_interleaved(classifiers, some, job.rounds)
 
@@ -82,7 +82,7 @@ def run(job: Job, say: Callable[[str], None]) -> Outcome:
         parity = parities[variant]
         over = tuple(exceeded(parity, job.budgets[variant]))
         document = {**documents[variant], "parity": {**parity.to_dict(), **held_out}}
-        data = _pack(each.flatbuffer, document)
+        data = pack_document(each.flatbuffer, document)
         passes = each.passes
         if variant == "int8" and plain:
             faster = timings[_PLAIN][0] / timings[variant][0]
@@ -104,10 +104,10 @@ def _export(job: Job, say: Callable[[str], None]) -> tuple[Mapping[str, Exported
         exported = export_plain(
             job.weights.model,
             job.meaning.pixels,
-            job.meaning.geometry.size_wh,
-            job.variants,
-            (image for _, image in calibration),
-            say,
+            size_wh=job.meaning.geometry.size_wh,
+            variants=job.variants,
+            images=(image for _, image in calibration),
+            say=say,
         )
     rule = job.meaning.geometry
     placed = {}
@@ -150,8 +150,3 @@ def _load(folder: Path, data: bytes, variant: str) -> Classifier:
     path = folder / f"{variant}.tflite"
     path.write_bytes(data)
     return Classifier(path, num_threads=_PARITY_THREADS)
-
-
-def _pack(flatbuffer: bytes, document: Mapping[str, Any]) -> bytes:
-    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
-    return pack(flatbuffer, f"{text}\n".encode())

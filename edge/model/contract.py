@@ -26,7 +26,7 @@ SCHEMA = 2
 INTERPOLATIONS = ("nearest", "linear", "linear_exact", "cubic", "area")
 RESIZE_RULES = ("stretch", "crop", "letterbox")
 _ZERO_POINTS = {"uint8": (0, 255), "int8": (-128, 127), "float32": (0, 0)}
-_RAW = (("uint8", 1.0, 0), ("int8", 1.0, -128))
+RAW_ENCODINGS = (("uint8", 1.0, 0), ("int8", 1.0, -128))
 """Encodings (dtype, scale, zero point) whose value is the picture's byte itself."""
 _LIMIT = 1e9
 """No number of a picture's values is larger: they are float32 in the end."""
@@ -201,7 +201,7 @@ def _upgrade(read: Reader) -> Reader:
 def _parse_input(read: Reader) -> InputSpec:
     dtype, scale, zero_point = encoding = _parse_encoding(read, "input")
     # Nobody can guess what floats or scaled bytes a graph was made for.
-    given = read.has("input.values") or encoding not in _RAW
+    given = read.has("input.values") or encoding not in RAW_ENCODINGS
     factors, offsets = (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)
     if given:
         factors = read.three_numbers("input.values.scale", -_LIMIT, _LIMIT)

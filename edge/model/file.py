@@ -67,7 +67,7 @@ def unpack(data: bytes, name: str) -> tuple[bytes, dict[str, Any]]:
         raise ModelError(
             f"{name}: the model file is damaged (its archive is not as written); copy it again"
         )
-    return flatbuffer, _check(flatbuffer, _parse(contract_json, name), name)
+    return flatbuffer, _check(flatbuffer, parse_json(contract_json, name), name)
 
 
 def unpack_beside(
@@ -86,12 +86,17 @@ def unpack_beside(
             SHA-256 names.
 
     """
-    _refuse_foreign(data, name)
-    if _find_central(data) is not None:
+    if has_contract(data, name):
         raise ModelError(f"{name}: this model has a contract of its own; leave --contract out")
-    document = _parse(contract_json, contract_name)
+    document = parse_json(contract_json, contract_name)
     way_out = f"copy it again, or give the contract that was made for it, not {contract_name}"
     return _check(data, document, name, way_out)
+
+
+def has_contract(data: bytes, name: str) -> bool:
+    """Return whether a TFLite file has a contract behind it; raise ModelError if it is none."""
+    _refuse_foreign(data, name)
+    return _find_central(data) is not None
 
 
 def _check(
@@ -150,7 +155,13 @@ def _split(data: bytes, name: str) -> tuple[bytes, bytes]:
     return data[:offset], data[start : start + size]
 
 
-def _parse(contract_json: bytes, name: str) -> dict[str, Any]:
+def parse_json(contract_json: bytes, name: str) -> dict[str, Any]:
+    """Return the object that a contract's text is, its values unchecked.
+
+    Raises:
+        ModelError: too large, or no JSON object.
+
+    """
     if len(contract_json) > MAX_CONTRACT_BYTES:
         raise ModelError(
             f"{name}: its contract is larger than the limit of {MAX_CONTRACT_BYTES} bytes"

@@ -110,10 +110,10 @@ class Tensor:
 
 
 def read_tensors(interpreter: Any, name: str) -> tuple[Tensor, Tensor]:
-    """Return the graph's one input and one output.
+    """Return the graph's one input, a picture, and its one output, a row of numbers.
 
     Raises:
-        ModelError: it has several.
+        ModelError: it has others.
 
     """
     inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
@@ -122,7 +122,17 @@ def read_tensors(interpreter: Any, name: str) -> tuple[Tensor, Tensor]:
             f"{name}: the graph has {len(inputs)} inputs and {len(outputs)} outputs, where one "
             f"picture goes in and one answer comes out; {_CONVERT}"
         )
-    return _tensor(inputs[0], name), _tensor(outputs[0], name)
+    picture, answer = _tensor(inputs[0], name), _tensor(outputs[0], name)
+    for what, tensor, fits, expected in (
+        ("input", picture, picture.shape[::3] == (1, 3), "one picture, (1, height, width, 3)"),
+        ("output", answer, answer.shape[:-1] == (1,), "one row of numbers, (1, count)"),
+    ):
+        if not fits or tensor.dtype not in ("float32", "uint8", "int8"):
+            raise ModelError(
+                f"{name}: the graph's {what} is {tensor.shape} {tensor.dtype}, not {expected} of "
+                f"float32, uint8 or int8; {_CONVERT}"
+            )
+    return picture, answer
 
 
 def _tensor(details: Mapping[str, Any], name: str) -> Tensor:
@@ -147,8 +157,9 @@ def complete(document: Mapping[str, Any], interpreter: Any, name: str) -> dict[s
     Those are width, height, dtype, scale and zero point.  Raises what :func:`read_tensors` raises.
     """
     picture, answer = read_tensors(interpreter, name)
-    sides = dict(zip(("height", "width"), picture.shape[1:3], strict=False))
-    known = {"input": {**sides, **_encoding(picture)}, "output": _encoding(answer)}
+    _, height, width, _ = picture.shape
+    size = {"width": width, "height": height}
+    known = {"input": {**size, **_encoding(picture)}, "output": _encoding(answer)}
     return {
         **document,
         **{

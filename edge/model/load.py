@@ -8,7 +8,7 @@ from typing import Any
 from edge.errors import ModelError
 from edge.files import open_regular, printable, read_bounded
 
-from .file import MAX_CONTRACT_BYTES, describe, unpack, unpack_beside
+from .file import MAX_CONTRACT_BYTES, describe, parse_json, unpack, unpack_beside
 
 MAX_MODEL_BYTES = 256 << 20
 
@@ -37,11 +37,26 @@ def load_model_file(
 
     """
     name = printable(os.path.basename(path))
-    data = _read(path, MAX_MODEL_BYTES, "the model")
+    data = read_whole(path)
     if contract is None:
         return unpack(data, name)
     contract_json = _read(contract, MAX_CONTRACT_BYTES, "the contract")
     return data, unpack_beside(data, contract_json, name, printable(contract))
+
+
+def read_whole(path: str | os.PathLike[str]) -> bytes:
+    """Return a model file's bytes, unchecked; raise ModelError if it can't be read."""
+    return _read(path, MAX_MODEL_BYTES, "the model")
+
+
+def read_contract(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return what a contract's own file says, unchecked.
+
+    Raises:
+        ModelError: missing, unreadable, too large, or no JSON object.
+
+    """
+    return parse_json(_read(path, MAX_CONTRACT_BYTES, "the contract"), printable(path))
 
 
 def _read(path: str | os.PathLike[str], max_bytes: int, what: str) -> bytes:
