@@ -86,7 +86,7 @@ def find_meaning(options: argparse.Namespace, weights: Weights) -> Meaning:
     threshold = options.threshold
     if threshold is None and len(labels) == 2:
         threshold = float(declared.get("threshold", 0.5))
-    geometry = InputSpec(size_wh, interpolation=options.interpolation, resize=options.resize)
+    geometry = InputSpec(size_wh, options.interpolation or "linear", options.resize or "stretch")
     return Meaning(pixels, geometry, labels, positive, threshold)
 
 

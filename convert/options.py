@@ -114,7 +114,6 @@ def _add_meaning(parser: argparse.ArgumentParser) -> None:
     add(
         "--resize",
         choices=RESIZE_RULES,
-        default="stretch",
         help="how a picture gets the model's size: stretch (the whole picture, its shape not "
         "kept), crop (the largest centred part of the model's shape), letterbox (the whole "
         "picture, black beside it) (default: stretch)",
@@ -122,7 +121,6 @@ def _add_meaning(parser: argparse.ArgumentParser) -> None:
     add(
         "--interpolation",
         choices=INTERPOLATIONS,
-        default="linear",
         help="OpenCV's; Keras' image_dataset_from_directory takes linear, its load_img and "
         "ImageDataGenerator nearest (default: linear)",
     )
