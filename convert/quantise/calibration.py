@@ -70,34 +70,63 @@ def tensors_by_layer(interpreter: Any) -> Iterator[tuple[dict[str, Any], str]]:
 
 
 def observe_ranges(float32: bytes, images: Iterable[NDArray[np.uint8]]) -> Ranges:
-    """Run the float32 graph on pictures and return each layer's range.
+    """Run the notebook's float32 graph on pictures and return each layer's range.
 
     Args:
         float32: a flatbuffer with a float32 input, (1, height, width, 3), BGR, 0..255.
         images: pictures as the edge resizes them: (height, width, 3) uint8, BGR.
 
     Returns:
-        The input's range is 0..255 by definition.  The others are rounded away from zero to
-        three digits, so that the last bits of a processor's float arithmetic don't reach the
-        quantised file: it comes out the same on every machine.
+        The input's range is 0..255 by definition.  The others are rounded away from zero.
+
+    """
+    seen = observe_tensors(float32, (image.astype(np.float32) for image in images))
+    _, *rest = tensors_by_layer(open_undelegated(float32))
+    ranges = {"image": (0.0, 255.0)}
+    for tensor, layer in rest:
+        headroom = BODY_OUTPUT_HEADROOM if layer == BODY_OUTPUT else HEADROOM
+        low, high = ranges.get(layer, (0.0, 0.0))
+        seen_low, seen_high = widen(seen[tensor["name"]], headroom)
+        ranges[layer] = (min(low, seen_low), max(high, seen_high))
+    return ranges
+
+
+def observe_tensors(float32: bytes, inputs: Iterable[NDArray[np.float32]]) -> Ranges:
+    """Run a float32 graph and return the smallest and the largest value of each tensor, and 0.
+
+    Args:
+        float32: a flatbuffer with a float32 input.
+        inputs: what the input takes, one after the other, without the batch.
+
+    Returns:
+        By the name of the tensor: of the input and of each operation's float32 outputs.
 
     """
     interpreter = open_undelegated(float32, experimental_preserve_all_tensors=True, num_threads=2)
     interpreter.allocate_tensors()
-    (picture, _), *rest = tensors_by_layer(interpreter)
-    seen: Ranges = {}
-    for image in images:
-        interpreter.set_tensor(picture["index"], image.reshape(picture["shape"]).astype(np.float32))
+    (picture,) = interpreter.get_input_details()
+    details = {tensor["index"]: tensor for tensor in interpreter.get_tensor_details()}
+    computed = [details[output] for each in operations(interpreter) for output in each["outputs"]]
+    watched = [picture, *(tensor for tensor in computed if tensor["dtype"] is np.float32)]
+    seen = {tensor["name"]: (0.0, 0.0) for tensor in watched}
+    for values in inputs:
+        interpreter.set_tensor(picture["index"], values.reshape(picture["shape"]))
         interpreter.invoke()
-        for tensor, layer in rest:
-            values = interpreter.get_tensor(tensor["index"])
-            low, high = seen.get(layer, (0.0, 0.0))
-            seen[layer] = (min(low, float(values.min())), max(high, float(values.max())))
-    ranges = {"image": (0.0, 255.0)}
-    for layer, (low, high) in seen.items():
-        headroom = BODY_OUTPUT_HEADROOM if layer == BODY_OUTPUT else HEADROOM
-        ranges[layer] = (_away(low * headroom), _away(high * headroom))
-    return ranges
+        for tensor in watched:
+            found = interpreter.get_tensor(tensor["index"])
+            low, high = seen[tensor["name"]]
+            seen[tensor["name"]] = (min(low, float(found.min())), max(high, float(found.max())))
+    return seen
+
+
+def widen(values: tuple[float, float], headroom: float) -> tuple[float, float]:
+    """Return a range with headroom, rounded away from zero to three digits.
+
+    So the last bits of a processor's float arithmetic don't reach the quantised file: it comes
+    out the same on every machine.
+    """
+    low, high = values
+    return _away(low * headroom), _away(high * headroom)
 
 
 def _away(value: float) -> float:

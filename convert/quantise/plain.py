@@ -1,14 +1,39 @@
-"""Any Keras model as TFLite graphs that take raw BGR bytes."""
+"""Any Keras model as TFLite graphs that take raw bytes, in four variants."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections import Counter
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from convert.errors import ExportError
+import numpy as np
+
+from edge.model.contract import InputSpec
+
+from .calibration import observe_tensors, open_undelegated, widen
+from .export import export_float32
+from .front import fold, lift
+from .graph import Graph
+from .recipes import apply_recipe, dynamic, half, static
 
 if TYPE_CHECKING:
-    from edge.model.contract import InputSpec
+    from collections.abc import Callable, Iterable, Sequence
+
+    import keras
+    from numpy.typing import NDArray
+
+    from .calibration import Ranges
+    from .preprocessing import Preprocessing
+
+_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED")
+_EXACT = ("PAD", "MAX_POOL_2D", "RESIZE_NEAREST_NEIGHBOR", "STRIDED_SLICE", "RESHAPE", "TRANSPOSE")
+"""Operations that only move values: in int8 as exact as in float32."""
+_HEADROOM = 1.0
+"""How much further than observed an activation may go before it saturates."""
+_CAPS = {1: (0.0, np.inf), 2: (-1.0, 1.0), 3: (0.0, 6.0)}
+"""What an operation's fused activation leaves, by its number in TFLite's schema: ReLU, ReLU
+between -1 and 1, ReLU6."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +48,241 @@ class Exported:
     """What was done to the graph, and what it gave."""
 
 
-def export_plain(*_: Any) -> dict[str, Exported]:
-    """Return the graphs, by variant.
+def export_plain(
+    model: keras.Model,
+    pixels: Preprocessing,
+    *,
+    size_wh: tuple[int, int],
+    variants: Sequence[str],
+    images: Iterable[NDArray[np.uint8]],
+    say: Callable[[str], None],
+) -> dict[str, Exported]:
+    """Return a model's graphs, by variant.
+
+    Args:
+        model: takes float32 (batch, height, width, 3) and gives (batch, n) probabilities.
+        pixels: what happens to a picture before the model.
+        size_wh: the picture's width and height.
+        variants: of float32, float16, dynamic and int8.
+        images: pictures to calibrate int8 on, resized: (height, width, 3) uint8, BGR.  They are
+            gone through once, and only for int8.
+        say: told each step, a line at a time.
 
     Raises:
-        ExportError: always, until this is written.
+        ExportError: TensorFlow's converter or the quantiser failed.
 
     """
-    raise ExportError("only the notebook's network can be converted")
+    exported = {}
+    raw = export_float32(_from_bytes(model, pixels), dtype="uint8", size_wh=size_wh)
+    graph = Graph(raw)
+    passes = _folded_normalisations(model, graph)
+    head = _head(graph)
+    dense = _scopes(graph, graph.operators[:head], ("FULLY_CONNECTED",))
+    recipes = {
+        "float16": [half(kind) for kind in _QUANTISED],
+        "dynamic": [dynamic(kind, "CHANNELWISE") for kind in ("CONV_2D", "DEPTHWISE_CONV_2D")]
+        + [dynamic("FULLY_CONNECTED", "TENSORWISE", dense)],
+    }
+    for variant in variants:
+        if variant == "int8":
+            say("calibrating int8")
+            values = export_float32(model, dtype="float32", size_wh=size_wh)
+            done = _export_int8(values, pixels, images)
+            exported[variant] = replace(done, passes=(*passes, *done.passes))
+            continue
+        flatbuffer = raw
+        if variant != "float32":
+            say(f"quantising {variant}")
+            flatbuffer = apply_recipe(raw, recipes[variant])
+        exported[variant] = Exported(
+            flatbuffer,
+            InputSpec(size_wh),
+            _QUANTISATION[variant],
+            (*passes, "preprocessing is in the graph, in float32"),
+        )
+    return exported
+
+
+_QUANTISED = ("CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D_TRANSPOSE", "FULLY_CONNECTED")
+"""The operations with weights, as the quantiser calls them."""
+_QUANTISATION = {
+    "float32": "none",
+    "float16": "weights float16, computed in float32",
+    "dynamic": "weights int8, activations quantised to int8 at run time; convolutions per channel, "
+    "dense layers per tensor, the last one float32",
+}
+
+
+def _from_bytes(model: Any, pixels: Preprocessing) -> Any:
+    """Return the function of TensorFlow's that takes BGR bytes as float32.
+
+    Preprocessing is a convolution of one pixel: it scales, orders the channels and adds, and the
+    products with 0 leave the sums as they are.
+    """
+    import tensorflow as tf
+
+    if pixels.channel_order == "BGR" and not pixels.scales:
+        return model
+    matrix = np.diag(np.asarray(pixels.scale, np.float32))
+    if pixels.channel_order == "RGB":
+        matrix = matrix[::-1]
+
+    def infer(x: Any) -> Any:
+        values = tf.nn.conv2d(x, matrix[None, None], 1, "VALID")
+        return model(values + np.asarray(pixels.offset, np.float32))
+
+    return infer
+
+
+def _export_int8(
+    float32: bytes, pixels: Preprocessing, images: Iterable[NDArray[np.uint8]]
+) -> Exported:
+    graph = Graph(float32)
+    values = lift(graph, pixels)
+    folded = fold(graph, values)
+    if folded:
+        zero, off = folded
+        order, scale, offset = "BGR", np.ones(3), np.full(3, -float(zero))
+        done = "preprocessing folded into the first convolution"
+        if zero:
+            done += f", whose padding is pixel value {zero}"
+        if off > 0.01:
+            done += f" ({off:.2g} of 255 from what the model pads with)"
+    else:
+        order = values.channel_order
+        scale, offset = np.asarray(values.scale), np.asarray(values.offset)
+        done = "preprocessing is how a picture's bytes become the input's int8 values"
+    float32 = graph.pack()
+
+    def fed() -> Iterable[NDArray[np.float32]]:
+        for image in images:
+            ordered = image if order == "BGR" else image[..., ::-1]
+            yield (ordered * scale + offset).astype(np.float32)
+
+    ranges = _ranges(graph, observe_tensors(float32, fed()))
+    ends = np.stack([offset, 255 * scale + offset])
+    ranges[graph.name(graph.picture)] = (min(float(ends.min()), 0.0), max(float(ends.max()), 0.0))
+    body = _body(graph)
+    recipe = [
+        static("INPUT", "TENSORWISE"),
+        static("*", "CHANNELWISE", _scopes(graph, body, None)),
+        static("FULLY_CONNECTED", "TENSORWISE", _scopes(graph, body, ("FULLY_CONNECTED",))),
+    ]
+    flatbuffer = apply_recipe(float32, recipe, ranges)
+    (picture,) = open_undelegated(flatbuffer).get_input_details()
+    spec_scale, zero_point = picture["quantization"]
+    _, height, width, _ = graph.shape(graph.picture)
+    spec = InputSpec(
+        (width, height),
+        channel_order=order,
+        dtype="int8",
+        scale=float(spec_scale),
+        zero_point=int(zero_point),
+        values_scale=tuple(scale.tolist()),
+        values_offset=tuple(offset.tolist()),
+    )
+    words, left = _describe(graph, body, Graph(flatbuffer))
+    return Exported(flatbuffer, spec, words, (done, *left))
+
+
+def _ranges(graph: Graph, seen: Ranges) -> Ranges:
+    """Return the ranges with headroom, but no further than an operation's activation lets."""
+    ranges = {name: widen(values, _HEADROOM) for name, values in seen.items()}
+    for operator in graph.operators:
+        cap = _CAPS.get(getattr(operator.builtinOptions, "fusedActivationFunction", 0))
+        name = graph.name(operator.outputs[0])
+        if cap and name in ranges:
+            low, high = ranges[name]
+            ranges[name] = (max(low, cap[0]), min(high, cap[1]))
+    return ranges
+
+
+def _body(graph: Graph) -> list[Any]:
+    """Return the operations that are made int8, where the quantiser can.
+
+    What computes a variance stays in float32 with all that its layer does: its values go over
+    many powers of ten.
+    """
+    body = graph.operators[_first(graph) : _head(graph)]
+    layers = {_layer(graph, each) for each in body if graph.kind(each) in ("RSQRT", "SQRT")}
+    return [each for each in body if _layer(graph, each) not in layers]
+
+
+def _layer(graph: Graph, operator: Any) -> str:
+    """Return the Keras layer that an operation was made from, by the tensor's name."""
+    return graph.name(operator.outputs[0]).split(";")[0].rpartition("/")[0]
+
+
+def _first(graph: Graph) -> int:
+    """Return the index of the first operation that is made int8; what is before stays float32."""
+    kinds = graph.kinds
+    weighted = next((at for at, kind in enumerate(kinds) if kind in _WEIGHTED), len(kinds))
+    inexact = [at for at, kind in enumerate(kinds[:weighted]) if kind not in _EXACT]
+    return inexact[-1] + 1 if inexact else 0
+
+
+def _head(graph: Graph) -> int:
+    """Return the index of the first operation of the head, which stays float32.
+
+    It begins with the last dense layer, or a convolution that gives one pixel, which is as much;
+    or behind the last convolution.  A probability of 8 bits would have steps of 1/256.
+    """
+    kinds = graph.kinds
+    weighted = [at for at, kind in enumerate(kinds) if kind in _WEIGHTED]
+    if not weighted:
+        return 0
+    last = weighted[-1]
+    *places, _ = graph.shape(graph.operators[last].outputs[0])
+    return last if np.prod(places) == 1 else last + 1
+
+
+def _scopes(graph: Graph, operators: Sequence[Any], kinds: tuple[str, ...] | None) -> str:
+    """Return a regular expression that fits these operations and no other."""
+    scopes = [
+        re.escape(graph.scope(each))
+        for each in operators
+        if kinds is None or graph.kind(each) in kinds
+    ]
+    return f"^(?:{'|'.join(scopes)})$" if scopes else "^$"
+
+
+def _describe(graph: Graph, body: Sequence[Any], quantised: Graph) -> tuple[str, list[str]]:
+    """Return an int8 graph's quantisation in words, and what of its body stayed in float32."""
+    names = {graph.name(output) for each in body for output in each.outputs}
+    stayed = Counter(
+        quantised.kind(each)
+        for each in quantised.operators
+        if quantised.kind(each) != "DEQUANTIZE"
+        and any(
+            quantised.name(output) in names and quantised.is_float(output)
+            for output in each.outputs
+        )
+    )
+    words = (
+        "weights and activations int8 up to the head, which is float32; "
+        "convolutions per channel, dense layers per tensor"
+    )
+    if not stayed:
+        return words, []
+    listed = ", ".join(f"{count} {kind}" for kind, count in sorted(stayed.items()))
+    return f"{words}; in float32 also: {listed}", [f"{listed} can't be int8 and stay float32"]
+
+
+def _folded_normalisations(model: keras.Model, graph: Graph) -> list[str]:
+    """Say how many batch normalisations the converter folded into other layers."""
+    import keras
+
+    layers = list(model._flatten_layers())  # noqa: SLF001 - no public way into nested models
+    count = sum(isinstance(each, keras.layers.BatchNormalization) for each in layers)
+    if not count:
+        return []
+    left = {
+        graph.name(output).partition("/batchnorm")[0]
+        for each in graph.operators
+        if graph.kind(each) in ("MUL", "ADD", "SUB")
+        for output in each.outputs
+        if "/batchnorm" in graph.name(output)
+    }
+    return [
+        f"{count - len(left)} of {count} batch normalisations folded into the layers before them"
+    ]
