@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from convert.verify.parity import Budget
     from convert.verify.pictures import SamplePicture
+    from convert.weights.file import Weights
 
     from .job import Job
     from .pipeline import Outcome
@@ -105,21 +106,19 @@ def _how_to_add(missing: str) -> str:
 
 
 def _convert(options: argparse.Namespace) -> int:
-    # Imported here, so that --help and wrong usage answer at once.
-    import logging
-    import warnings
+    if options.tflite:
+        from .pack import pack
 
-    warnings.filterwarnings("ignore")
-    logging.getLogger("absl").setLevel(logging.ERROR)
-    import keras
-
+        return pack(
+            options,
+            budgets=_change_budgets(options),
+            read_reference=lambda: _read_weights(options)[1],
+        )
+    if options.contract:
+        raise UsageError("--contract goes with --tflite FILE; with --weights, options say it all")
     from . import pipeline
     from .verify import report
 
-    # Whatever ~/.keras/keras.json says.
-    keras.config.set_floatx("float32")
-    keras.config.set_image_data_format("channels_last")
-    keras.config.set_dtype_policy("float32")
     job = _plan(options)
     outcome = pipeline.run(job, say)
     about = {
@@ -151,14 +150,22 @@ def _convert(options: argparse.Namespace) -> int:
     return 0
 
 
-def _plan(options: argparse.Namespace) -> Job:
-    from convert.verify.parity import DEFAULT_BUDGETS
+def _read_weights(options: argparse.Namespace) -> tuple[Path, Weights]:
+    # Imported here, so that --help and wrong usage answer at once.
+    import logging
+    import warnings
+
+    warnings.filterwarnings("ignore")
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    import keras
+
     from convert.weights.fetch import resolve_weights
     from convert.weights.file import read_weights
 
-    from .job import Job
-    from .meaning import find_meaning
-
+    # Whatever ~/.keras/keras.json says.
+    keras.config.set_floatx("float32")
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_dtype_policy("float32")
     if options.weights is None and not _DEFAULT_WEIGHTS.is_file():
         raise UsageError(
             "an installed package has no weights to convert: give --weights FILE, or "
@@ -173,6 +180,14 @@ def _plan(options: argparse.Namespace) -> Job:
     )
     weights = read_weights(path, sha256=options.sha256)
     say(f"weights: {printable(path)}, SHA-256 {weights.sha256}")
+    return path, weights
+
+
+def _plan(options: argparse.Namespace) -> Job:
+    from .job import Job
+    from .meaning import find_meaning
+
+    path, weights = _read_weights(options)
     for layer in weights.notebook.front if weights.notebook else ():
         say(f"{layer} of the file scales the input; it is folded in, too")
     if not (weights.described or weights.declared):
@@ -196,7 +211,7 @@ def _plan(options: argparse.Namespace) -> Job:
         calibration=calibration,
         held_out=held_out,
         seed=options.seed,
-        budgets=_change_budgets(dict(DEFAULT_BUDGETS), options),
+        budgets=_change_budgets(options),
         rounds=options.rounds,
         notes=notes,
         compact=options.compact,
@@ -227,7 +242,10 @@ def _find_pictures(
     return calibration, held_out, tuple(notes)
 
 
-def _change_budgets(budgets: dict[str, Budget], options: argparse.Namespace) -> dict[str, Budget]:
+def _change_budgets(options: argparse.Namespace) -> dict[str, Budget]:
+    from convert.verify.parity import DEFAULT_BUDGETS
+
+    budgets = dict(DEFAULT_BUDGETS)
     for field in ("max_delta", "mean_delta", "flips"):
         for variant, value in getattr(options, field):
             budgets[variant] = dataclasses.replace(budgets[variant], **{field: value})

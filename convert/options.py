@@ -81,6 +81,13 @@ def _add_weights(parser: argparse.ArgumentParser) -> None:
         "gdrive:ID, or an https address (default: models/model.h5 of a checkout)",
     )
     add(
+        "--tflite",
+        type=Path,
+        metavar="FILE",
+        help="a TFLite file of your own: put its contract behind it, so that it describes itself; "
+        "with --weights compare it with the Keras model that it was made from",
+    )
+    add(
         "--architecture",
         metavar="WHAT",
         help="what a file of weights alone is for: model.to_json() in a .json file, or "
@@ -147,6 +154,12 @@ def _add_meaning(parser: argparse.ArgumentParser) -> None:
         "labels none: the most probable one is the answer)",
     )
     add("--name", help="what to call the model (default: the weights', or the file's)")
+    add(
+        "--contract",
+        type=Path,
+        metavar="JSON",
+        help="of --tflite: a contract, or a part of one (docs/contract.md); options go before it",
+    )
 
 
 def _add_proof(parser: argparse.ArgumentParser) -> None:

@@ -26,16 +26,15 @@ from edge.model.classifier import Classifier
 from edge.model.contract import RAW_ENCODINGS, SCHEMA, parse_contract
 from edge.model.file import has_contract
 from edge.model.interpreter import complete, make_interpreter, read_tensors
-from edge.model.load import read_contract, read_whole
+from edge.model.load import read_whole
 from edge.results import NOTICE
 
 from .contract import manifest_sha256, pack_document
 from .errors import ConvertError, UsageError
 from .job import counted
-from .meaning import ASK_ORDER, ASK_PIXELS, OUTPUT_ORDER, given_pixels
+from .meaning import ASK_ORDER, ASK_PIXELS, OUTPUT_ORDER
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
@@ -46,46 +45,17 @@ if TYPE_CHECKING:
     from edge.model.contract import Contract
     from edge.model.interpreter import Tensor
 
-_BYTES_INSIDE = "the file's own input of bytes"
-
 
 @dataclass(frozen=True, slots=True)
 class Packed:
     """A model file, and how it compares with Keras."""
 
     data: bytes
+    document: Mapping[str, Any]
+    """Its contract, as written."""
     contract: Contract
     row: Row | None
     """None where there was no Keras model to compare with."""
-
-
-def said_by(options: argparse.Namespace) -> dict[str, Any]:
-    """Return what a person says of a file, as far as it goes, in the form of a contract.
-
-    An option goes before the same key of the contract's file.
-
-    Raises:
-        ModelError: the contract's file can't be read.
-        UsageError: options contradict each other.
-
-    """
-    document = read_contract(options.contract) if options.contract else {}
-    pixels = given_pixels(options, inside=_BYTES_INSIDE)
-    values: dict[str, Any] = {}
-    if pixels:
-        values["channel_order"] = pixels.channel_order
-        if options.preprocessing or options.scale or options.offset:
-            values["values"] = {"scale": list(pixels.scale), "offset": list(pixels.offset)}
-    for key in ("resize", "interpolation"):
-        if value := getattr(options, key):
-            values[key] = value
-    given = document.get("input", {})
-    if values and isinstance(given, dict):
-        document["input"] = {**given, **values}
-    for key in ("labels", "positive", "threshold", "name"):
-        if (value := getattr(options, key)) is not None:
-            document[key] = list(value) if key == "labels" else value
-    return document
 
 
 def pack_tflite(
@@ -102,7 +72,7 @@ def pack_tflite(
 
     Args:
         path: the TFLite file.
-        said: what :func:`said_by` returned.
+        said: what a person says of it, a contract or a part of one, unchecked.
         reference: the Keras model that it was made from; None for no comparison.
         held_out: what it is compared on; without a reference, asked about all the same.
         budgets: by variant.
@@ -145,7 +115,7 @@ def pack_tflite(
         over = tuple(exceeded(parity, budgets[contract.variant]))
         timings = time_interleaved({"": classifier}, images, rounds)[""]
         row = Row(contract.variant, len(flatbuffer), parity, *timings, over)
-    return Packed(pack_document(flatbuffer, document), contract, row)
+    return Packed(pack_document(flatbuffer, document), document, contract, row)
 
 
 def _describe(
