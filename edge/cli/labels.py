@@ -18,7 +18,7 @@ def name_some(labels: Sequence[str], most: int) -> str:
 
 
 def describe_rule(contract: Contract, threshold: float | None, form: str = "{}") -> str:
-    """Return how a label is chosen: "malignant from 0.31 on", or that none is needed.
+    """Return how a label is chosen: "malignant from 0.31 on", or without a threshold.
 
     Args:
         contract: the model's.

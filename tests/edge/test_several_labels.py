@@ -171,7 +171,8 @@ def test_the_summary_counts_the_labels_there_were_the_positive_one_in_any_case(
     lines.end(2.0)
     summary = capsys.readouterr().err.splitlines()[0]
     assert summary == (
-        "4 pictures: 0 mel, 2 nv, 1 bkl, 1 failed; no threshold: the most probable label; 2 a second"
+        "4 pictures: 0 mel, 2 nv, 1 bkl, 1 failed; no threshold: the most probable label; "
+        "2 a second"
     )
     lines = Lines(contract_of(THOUSAND, THOUSAND[5]), 0.25, io.StringIO())
     for label in THOUSAND:
