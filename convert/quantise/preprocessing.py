@@ -153,9 +153,20 @@ def triple(values: Any) -> Triple:
     return (first, second, third)
 
 
+_IMAGENET_MEAN, _IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of ImageNet's pixels in 0..1, red, green and blue, as torchvision has them."""
+
 PRESETS = {
     # What the notebook does at inference: cv2.imread and no scaling.
     "notebook": Preprocessing("BGR", (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)),
     # What the training code does: ImageDataGenerator(rescale=1/255) on RGB pictures.
     "keras": Preprocessing("RGB", (1 / 255, 1 / 255, 1 / 255), (0.0, 0.0, 0.0)),
+    # The modes of keras.applications.imagenet_utils.preprocess_input.
+    "tf": Preprocessing("RGB", (1 / 127.5, 1 / 127.5, 1 / 127.5), (-1.0, -1.0, -1.0)),
+    "torch": Preprocessing(
+        "RGB",
+        triple([1 / (255 * each) for each in _IMAGENET_DEVIATION]),
+        triple([-a / b for a, b in zip(_IMAGENET_MEAN, _IMAGENET_DEVIATION, strict=True)]),
+    ),
+    "caffe": Preprocessing("BGR", (1.0, 1.0, 1.0), (-103.939, -116.779, -123.68)),
 }

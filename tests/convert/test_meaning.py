@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 keras = pytest.importorskip("keras")
 
 from convert.errors import UsageError  # noqa: E402
 from convert.meaning import find_meaning  # noqa: E402
-from convert.options import make_parser  # noqa: E402
+from convert.options import PREPROCESSING, make_parser  # noqa: E402
+from convert.quantise.preprocessing import PRESETS  # noqa: E402
 from convert.weights.file import Weights  # noqa: E402
 
 if TYPE_CHECKING:
@@ -45,6 +47,10 @@ def weights(*front: Any, outputs: int = 1, side: int | None = 8) -> Weights:
         size_wh=size_wh,
         build=lambda: model,
     )
+
+
+def test_each_preset_has_its_option() -> None:
+    assert set(PREPROCESSING) == set(PRESETS)
 
 
 def find(own: Weights, *given: str) -> Meaning:
@@ -137,6 +143,14 @@ def test_a_normalization_of_scaled_pixels_goes_with_scaling() -> None:
     """Mean and deviation of ImageNet's pixels in 0..1, as torchvision's recipe has it."""
     front = layers.Normalization(mean=[0.485] * 3, variance=[0.229**2] * 3)
     assert find(weights(front), "--preprocessing", "keras").pixels.scales
+
+
+@pytest.mark.parametrize("mode", ["tf", "torch", "caffe"])
+def test_a_preset_is_what_keras_applications_does(mode: str) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
+    rgb = pixels[..., ::-1].astype(np.float32)
+    theirs = keras.applications.imagenet_utils.preprocess_input(rgb, mode=mode)
+    np.testing.assert_allclose(PRESETS[mode].apply(pixels), theirs, rtol=1e-5, atol=1e-5)
 
 
 def test_the_channel_order_alone_is_not_enough_for_others() -> None:
