@@ -274,9 +274,8 @@ def _write(folder: Path, outcome: Outcome, about: dict[str, Any]) -> None:
             f"{printable(folder)}: can't be written: {error.strerror or error}"
         ) from error
     say(f"wrote {', '.join(files)} to {printable(folder)}")
-    best = next((name for name in reversed(files) if name.endswith(".tflite")), None)
-    if best:
-        say(f"use it: python -m edge.run PICTURES --model {printable(folder / best)}")
+    best = folder / f"lesion-{report.recommend(outcome.rows)}.tflite"
+    say(f"use it: python -m edge.run PICTURES --model {printable(best)}")
 
 
 if __name__ == "__main__":
