@@ -35,7 +35,7 @@ ASK_ORDER = (
     "the order of its channels: give --channel-order RGB (pictures loaded by Keras or PIL) or "
     "--channel-order BGR (by cv2.imread)"
 )
-_ASK_SIZE = "the size of its input: give --size 224x224, or what it was trained on"
+ASK_SIZE = "the size of its input: give --size 224x224, or what it was trained on"
 OUTPUT_ORDER = "in the order of its outputs (Keras sorts the folders' names)"
 
 
@@ -67,7 +67,7 @@ def find_meaning(options: argparse.Namespace, weights: Weights) -> Meaning:
     if pixels is None:
         missing.append(_ask_for_pixels(weights))
     if size_wh is None:
-        missing.append(_ASK_SIZE)
+        missing.append(ASK_SIZE)
     if labels is None:
         missing.append(
             f"what its {weights.outputs} outputs are called: give --labels A,B,... {OUTPUT_ORDER}"

@@ -110,6 +110,8 @@ def said_by(options: argparse.Namespace) -> dict[str, Any]:
         values["channel_order"] = pixels.channel_order
         if options.preprocessing or options.scale or options.offset:
             values["values"] = {"scale": list(pixels.scale), "offset": list(pixels.offset)}
+    if options.size:
+        values["width"], values["height"] = options.size
     for key in ("resize", "interpolation"):
         if value := getattr(options, key):
             values[key] = value

@@ -32,7 +32,7 @@ from edge.results import NOTICE
 from .contract import manifest_sha256, pack_document
 from .errors import ConvertError, UsageError
 from .job import counted
-from .meaning import ASK_ORDER, ASK_PIXELS, OUTPUT_ORDER
+from .meaning import ASK_ORDER, ASK_PIXELS, ASK_SIZE, OUTPUT_ORDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -162,6 +162,8 @@ def _missing(document: Mapping[str, Any], picture: Tensor, count: int) -> list[s
         missing.append(f"{ASK_PIXELS}; or input.channel_order and input.values in --contract FILE")
     elif "channel_order" not in given:
         missing.append(f"{ASK_ORDER}; or input.channel_order in --contract FILE")
+    if -1 in picture.shape and not {"width", "height"} <= set(given):
+        missing.append(f"{ASK_SIZE}; or input.width and input.height in --contract FILE")
     if "labels" not in document:
         what = f"what its {count} outputs are called"
         if count == 1:

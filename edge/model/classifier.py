@@ -14,7 +14,7 @@ from edge.errors import PredictionError
 from edge.files import printable
 
 from .contract import Contract, parse_contract
-from .interpreter import check_tensors, complete, make_interpreter
+from .interpreter import complete, make_interpreter, prepare
 from .load import default_model_path, load_model_file
 from .preprocess import fill_input
 
@@ -69,9 +69,7 @@ class Classifier:
         self._interpreter = interpreter or make_interpreter(
             self._flatbuffer, self._num_threads, name
         )
-        self._input_index, self._output_index = check_tensors(
-            self._interpreter, self.contract, name
-        )
+        self._input_index, self._output_index = prepare(self._interpreter, self.contract, name)
         # An interpreter has one set of tensors: one picture at a time.
         self._lock = threading.Lock()
 

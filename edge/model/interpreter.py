@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -71,7 +71,7 @@ def install_command() -> str:
 
 
 def make_interpreter(flatbuffer: bytes, num_threads: int, name: str) -> Any:
-    """Return an interpreter with its tensors allocated.
+    """Return an interpreter that knows its graph; :func:`prepare` makes it ready to run.
 
     Args:
         flatbuffer: must live as long as the interpreter, which reads the weights from it.
@@ -85,16 +85,18 @@ def make_interpreter(flatbuffer: bytes, num_threads: int, name: str) -> Any:
     """
     interpreter_class = load_interpreter_class()
     try:
-        interpreter = interpreter_class(model_content=flatbuffer, num_threads=num_threads)
-        interpreter.allocate_tensors()
+        return interpreter_class(model_content=flatbuffer, num_threads=num_threads)
     except (RuntimeError, ValueError, MemoryError) as error:
-        reason = " ".join(str(error).split()) or "not enough memory is free"
-        runtime = interpreter_class.__module__.split(".")[0]
-        raise ModelError(
-            f"{name}: {runtime} can't run this model ({reason}); "
-            "install a newer ai-edge-litert, or convert the model again"
-        ) from error
-    return interpreter
+        raise _cant_run(name, interpreter_class, error) from error
+
+
+def _cant_run(name: str, interpreter_class: type, error: Exception) -> ModelError:
+    reason = " ".join(str(error).split()) or "not enough memory is free"
+    runtime = interpreter_class.__module__.split(".")[0]
+    return ModelError(
+        f"{name}: {runtime} can't run this model ({reason}); "
+        "install a newer ai-edge-litert, or convert the model again"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,7 @@ class Tensor:
 
     index: int
     shape: tuple[int, ...]
+    """With a batch of 1, and -1 for a side that the graph leaves open."""
     dtype: str
     scale: float
     """A value is ``scale * (element - zero_point)``; 1.0 and 0 where the graph has no such rule."""
@@ -142,9 +145,10 @@ def _tensor(details: Mapping[str, Any], name: str) -> Tensor:
             f"one for all is understood; {_CONVERT}"
         )
     scale, zero_point = details["quantization"]
+    batch, *sides = map(int, details["shape_signature"])
     return Tensor(
         index=int(details["index"]),
-        shape=tuple(map(int, details["shape"])),
+        shape=(1 if batch == -1 else batch, *sides),
         dtype=details["dtype"].__name__,
         scale=float(scale) or 1.0,
         zero_point=int(zero_point) if scale else 0,
@@ -158,7 +162,7 @@ def complete(document: Mapping[str, Any], interpreter: Any, name: str) -> dict[s
     """
     picture, answer = read_tensors(interpreter, name)
     _, height, width, _ = picture.shape
-    size = {"width": width, "height": height}
+    size = {key: side for key, side in (("width", width), ("height", height)) if side > 0}
     known = {"input": {**size, **_encoding(picture)}, "output": _encoding(answer)}
     return {
         **document,
@@ -174,14 +178,30 @@ def _encoding(tensor: Tensor) -> dict[str, Any]:
     return {"dtype": tensor.dtype, "scale": tensor.scale, "zero_point": tensor.zero_point}
 
 
-def check_tensors(interpreter: Any, contract: Contract, name: str) -> tuple[int, int]:
-    """Compare the graph's one input and one output with the contract; return their indices.
+def prepare(interpreter: Any, contract: Contract, name: str) -> tuple[int, int]:
+    """Make an interpreter ready to run; return the indices of its input and its output.
 
     Raises:
-        ModelError: they are others; the message says which.
+        ModelError: they are others than the contract says (the message has both), or the runtime
+            can't run the graph.
 
     """
     picture, answer = read_tensors(interpreter, name)
+    open_size = -1 in picture.shape
+    width, height = contract.input.size_wh
+    if open_size:
+        picture = replace(picture, shape=(1, height, width, 3))
+    _compare(picture, answer, contract, name)
+    try:
+        if open_size:
+            interpreter.resize_tensor_input(picture.index, picture.shape, strict=True)
+        interpreter.allocate_tensors()
+    except (RuntimeError, ValueError, MemoryError) as error:
+        raise _cant_run(name, type(interpreter), error) from error
+    return picture.index, answer.index
+
+
+def _compare(picture: Tensor, answer: Tensor, contract: Contract, name: str) -> None:
     width, height = contract.input.size_wh
     count = 1 if contract.output.activation == "sigmoid" else len(contract.labels)
     for what, actual, shape, spec in (
@@ -200,4 +220,3 @@ def check_tensors(interpreter: Any, contract: Contract, name: str) -> tuple[int,
                 f"{(actual.scale, actual.zero_point)}, its contract says "
                 f"{(spec.scale, spec.zero_point)}; {_CONVERT}"
             )
-    return picture.index, answer.index
