@@ -78,8 +78,8 @@ def find_meaning(options: argparse.Namespace, weights: Weights) -> Meaning:
             f"{_one_of(labels) if labels else 'LABEL'}"
         )
     if missing or not (pixels and size_wh and labels):
-        between = "\n  " if len(missing) > 1 else " "
-        raise UsageError(f"{weights.name} doesn't say{between}{between.join(missing)}")
+        asked = f" {missing[0]}" if len(missing) == 1 else "\n  ".join((":", *missing))
+        raise UsageError(f"{weights.name} doesn't say{asked}")
     positive = positive or labels[1]
     if positive not in labels:
         raise UsageError(f"--positive is none of the labels: give {_one_of(labels)}")

@@ -77,13 +77,15 @@ def to_text(rows: Sequence[Row], notes: Sequence[str] = ()) -> str:
 
 
 def passes_as_markdown(rows: Sequence[Row]) -> list[str]:
-    """Return a paragraph for what was done to the graphs of all variants, and to each alone."""
-    common = [each for each in rows[0].passes if all(each in row.passes for row in rows)]
-    alone = [(row.variant, [each for each in row.passes if each not in common]) for row in rows]
+    """Return what was done to the graphs: a paragraph for each group of variants."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for each in dict.fromkeys(each for row in rows for each in row.passes):
+        variants = tuple(row.variant for row in rows if each in row.passes)
+        groups.setdefault(variants, []).append(each)
     return [
-        f"{what}: {'; '.join(passes)}."
-        for what, passes in (("All variants", common), *alone)
-        if passes
+        f"{'All variants' if len(variants) == len(rows) > 1 else ', '.join(variants)}: "
+        f"{'; '.join(passes)}."
+        for variants, passes in groups.items()
     ]
 
 

@@ -61,7 +61,7 @@ def test_all_that_is_missing_is_asked_for_at_once() -> None:
     with pytest.raises(UsageError) as caught:
         find(weights(outputs=7, side=None))
     head, *asked = str(caught.value).splitlines()
-    assert head == "m.keras doesn't say"
+    assert head == "m.keras doesn't say:"
     for line, option in zip(
         asked, ("--preprocessing", "--size", "--labels", "--positive"), strict=True
     ):
