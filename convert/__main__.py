@@ -114,7 +114,7 @@ def _convert(options: argparse.Namespace) -> int:
             budgets=_change_budgets(options),
             read_reference=lambda: _read_weights(options)[1],
         )
-    if options.contract:
+    if options.contract_file:
         raise UsageError("--contract goes with --tflite FILE; with --weights, options say it all")
     from . import pipeline
     from .verify import report

@@ -52,19 +52,20 @@ def make_parser(prog: str, description: str | None) -> argparse.ArgumentParser:
         "--no-rewrite",
         dest="rewrite",
         action="store_false",
-        help="the int8 graph as the quantiser writes it, not the faster one with the same values",
+        help="of the notebook's network: the int8 graph as the quantiser writes it, not the faster "
+        "one with the same values",
     )
     add(
         "--no-compact",
         dest="compact",
         action="store_false",
-        help="keep channels whose output is constant",
+        help="of the notebook's network: keep channels whose output is constant",
     )
     add(
         "--tune-for",
         choices=("x86", "arm"),
         default="x86",
-        help="the processor to lay the int8 graph out for (default: x86; it runs on both)",
+        help="the processor to lay its int8 graph out for (default: x86; it runs on both)",
     )
     _add_weights(parser)
     _add_meaning(parser)
@@ -156,6 +157,7 @@ def _add_meaning(parser: argparse.ArgumentParser) -> None:
     add("--name", help="what to call the model (default: the weights', or the file's)")
     add(
         "--contract",
+        dest="contract_file",
         type=Path,
         metavar="JSON",
         help="of --tflite: a contract, or a part of one (docs/contract.md); options go before it",

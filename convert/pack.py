@@ -103,7 +103,7 @@ def said_by(options: argparse.Namespace) -> dict[str, Any]:
         UsageError: options contradict each other.
 
     """
-    document = read_contract(options.contract) if options.contract else {}
+    document = read_contract(options.contract_file) if options.contract_file else {}
     pixels = given_pixels(options, inside=_BYTES_INSIDE)
     values: dict[str, Any] = {}
     if pixels:
