@@ -15,7 +15,7 @@ from edge.model.interpreter import load_interpreter_class
 from tests.conftest import run_module
 from tests.edge.test_old_runtime import PYTHON
 from tests.support.own import HEIGHT, OWN, WIDTH, Own, pictures
-from tests.support.pictures import SAMPLES
+from tests.support.pictures import ROOT, SAMPLES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,6 +69,15 @@ def test_it_answers_as_a_bare_interpreter_and_as_the_model_it_was_made_of(
     assert np.ptp(expected[:, 1]) > 0.5, "the pictures must tell right from wrong"
     close = 1e-5 if own.dtype == "float32" else 0.05
     assert np.abs(answers - expected).max() <= close
+
+
+def test_the_documented_contract_is_one(tmp_path: Path) -> None:
+    text = (ROOT / "docs/contract.md").read_text().split("```json\n")[1].split("```")[0]
+    own = BY_NAME["float32"]
+    document = json.loads(text)
+    document["flatbuffer"] = own.contract()["flatbuffer"]
+    expected = load(own, tmp_path).predict(PICTURES[0])
+    assert (load(own, tmp_path, **document).predict(PICTURES[0]) == expected).all()
 
 
 @pytest.mark.parametrize("own", OWN, ids=lambda own: own.name)
