@@ -228,10 +228,10 @@ def test_another_keras_model_is_refused_by_what_differs(held_out: list[SamplePic
 
 
 @pytest.mark.slow
-def test_a_file_without_its_softmax_and_one_of_open_size(
+def test_fault_72_a_file_without_its_softmax_and_one_of_open_size(
     held_out: list[SamplePicture], tmp_path: Path
 ) -> None:
-    """Two that ``tf.lite`` gives as well: logits are refused, the size is asked for."""
+    """FAULTS 72: two that ``tf.lite`` gives as well: logits are refused, the size is asked for."""
     tf = pytest.importorskip("tensorflow")
     from keras import Input, Sequential, layers
 

@@ -144,10 +144,10 @@ def test_two_labels_have_a_threshold_and_the_second_is_the_positive_one() -> Non
         ({"dtype": "int8", "scale": 1.0, "zero_point": -128}, (1.0, -1000.0)),
     ],
 )
-def test_values_that_the_tensor_cant_hold_are_refused(
+def test_fault_72_values_that_the_tensor_cant_hold_are_refused(
     encoding: dict[str, Any], values: tuple[float, float]
 ) -> None:
-    """0..255 into a tensor of 0..1 would be a white picture, and an answer all the same."""
+    """FAULTS 72: 0..255 into a tensor of 0..1 would be a white picture, and an answer all the same."""
     scale, offset = values
     spec = {**WHOLE["input"], **encoding}
     spec["values"] = {"scale": [scale] * 3, "offset": [offset] * 3}
@@ -162,7 +162,8 @@ def test_a_range_that_was_calibrated_on_dark_pictures_is_taken() -> None:
 
 
 @pytest.mark.parametrize("key", ["input.resize", "input.values", "output.activation", "positive"])
-def test_a_key_of_schema_2_in_a_contract_of_schema_1_is_not_passed_over(key: str) -> None:
+def test_fault_72_a_key_of_schema_2_under_schema_1_is_not_passed_over(key: str) -> None:
+    """FAULTS 72."""
     document = put("schema", 1)
     for each in {"input.resize", "input.values", "output.activation", "positive"} - {key}:
         document = put(each, NOTHING, document)
