@@ -147,7 +147,7 @@ def test_two_labels_have_a_threshold_and_the_second_is_the_positive_one() -> Non
 def test_fault_72_values_that_the_tensor_cant_hold_are_refused(
     encoding: dict[str, Any], values: tuple[float, float]
 ) -> None:
-    """FAULTS 72: 0..255 into a tensor of 0..1 would be a white picture, and an answer all the same."""
+    """FAULTS 72: 0..255 in a tensor of 0..1 would be a white picture, and still an answer."""
     scale, offset = values
     spec = {**WHOLE["input"], **encoding}
     spec["values"] = {"scale": [scale] * 3, "offset": [offset] * 3}
