@@ -8,7 +8,11 @@ With the Keras model that it came from, it has to pass the same gate as a file m
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import signal
+import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +24,7 @@ from convert.quantise.preprocessing import Preprocessing
 from convert.verify.parity import Parity, compare, edge_answers, exceeded, keras_answers
 from convert.verify.pictures import resized
 from convert.verify.report import Row, time_interleaved
-from edge.errors import PredictionError
+from edge.errors import ModelError, PredictionError
 from edge.files import printable
 from edge.model.classifier import Classifier
 from edge.model.contract import RAW_ENCODINGS, SCHEMA, parse_contract
@@ -44,6 +48,12 @@ if TYPE_CHECKING:
     from convert.weights.file import Weights
     from edge.model.contract import Contract
     from edge.model.interpreter import Tensor
+
+_TIMEOUT_S = 120
+_RUN_ONCE = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from convert.tflite import run_once; run_once(sys.argv[2])"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +102,7 @@ def pack_tflite(
             f"{name} has a contract of its own: run it as it is, python -m edge.run PICTURES "
             f"--model {printable(path)}"
         )
+    _require_sound(path, name)
     interpreter = make_interpreter(flatbuffer, 1, name)
     document = _describe(said, flatbuffer, interpreter, name)
     contract = parse_contract(document, name)
@@ -116,6 +127,34 @@ def pack_tflite(
         timings = time_interleaved({"": classifier}, images, rounds)[""]
         row = Row(contract.variant, len(flatbuffer), parity, *timings, over)
     return Packed(pack_document(flatbuffer, document), document, contract, row)
+
+
+def _require_sound(path: Path, name: str) -> None:
+    """Have a process of its own run the graph, for a damaged one may end it.
+
+    Raises:
+        ModelError: it did.
+
+    """
+    command = [sys.executable, "-c", _RUN_ONCE, json.dumps(sys.path), os.fspath(path)]
+    try:
+        result = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_TIMEOUT_S, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ModelError(f"{name}: no answer to one picture in {_TIMEOUT_S} s") from error
+    if result.returncode < 0:
+        died = signal.Signals(-result.returncode).name
+        raise ModelError(
+            f"{name}: damaged, the runtime dies of it ({died}); copy it again, or make it again"
+        )
+
+
+def run_once(path: str) -> None:
+    """Run a graph as it is; what it raises, raises again where it is told."""
+    interpreter = make_interpreter(read_whole(path), 1, path)
+    interpreter.allocate_tensors()
+    interpreter.invoke()
 
 
 def _describe(

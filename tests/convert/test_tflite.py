@@ -148,6 +148,17 @@ def test_a_contract_of_another_file_is_refused(
         pack(BY_NAME["float32"].path, [f"--contract={path}"], held_out)
 
 
+def test_a_file_that_ends_the_runtime_ends_in_one_line(
+    held_out: list[SamplePicture], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """tflite-runtime dies of half of all damaged files, ai-edge-litert of one in a thousand."""
+    monkeypatch.setattr("convert.tflite._RUN_ONCE", "import os; os.kill(os.getpid(), 11)")
+    with pytest.raises(
+        ModelError, match=r"own-int8\.tflite: damaged, .* \(SIGSEGV\); copy it again"
+    ):
+        pack(BY_NAME["int8"].path, [], held_out)
+
+
 def test_a_model_that_describes_itself_is_refused(held_out: list[SamplePicture]) -> None:
     with pytest.raises(UsageError, match="has a contract of its own: run it as it is"):
         pack(MODELS["int8"], [], held_out)
