@@ -10,7 +10,7 @@ import pytest
 
 from edge import Analyzer, decode, find_regions, read_picture
 from edge.model.classifier import Classifier
-from edge.model.preprocess import resize_into
+from edge.model.preprocess import fill_input
 from edge.parallel import default_threads
 
 from .common import PICTURE
@@ -34,8 +34,8 @@ def test_segment(measure: Measure) -> None:
 def test_resize(variant: str, measure: Measure) -> None:
     image = read_picture(PICTURE).image_bgr
     spec = Classifier(MODELS[variant]).contract.input
-    out = np.empty((spec.size_wh[1], spec.size_wh[0], 3), np.uint8)
-    measure(lambda: resize_into(image, out, spec))
+    tensor = np.empty((spec.size_wh[1], spec.size_wh[0], 3), spec.dtype)
+    measure(lambda: fill_input(image, tensor, spec))
 
 
 @pytest.mark.parametrize("threads", THREADS)
