@@ -50,11 +50,12 @@ def _cannot(error: Exception) -> str:
 
 def _model() -> str:
     from edge.model.contract import parse_contract
-    from edge.model.load import default_model_path, load_model_file
+    from edge.model.load import load_model_file
+    from edge.model.named import find_model
 
-    path = default_model_path()
     try:
-        contract = parse_contract(load_model_file(path)[1], path)
+        path = find_model(None)
+        contract = parse_contract(load_model_file(path).document, path)
     except LesionEdgeError as error:
         return str(error)
     return f"{contract.name} {contract.variant}, SHA-256 {contract.sha256}"

@@ -77,7 +77,10 @@ def runtime() -> None:
     try:
         path, contract = _arguments()
         classifier = Classifier(path, num_threads=1, contract=contract)
-        classifier.predict(np.full((480, 640, 3), 128, np.uint8))
+        image = np.full((480, 640, 3), 128, np.uint8)
+        classifier.predict(image)
+        if (outline := classifier.outline_network()) is not None:
+            outline.predict(image)
     except LesionEdgeError as error:
         _print(**about, model_error=_line(error))
         return
@@ -92,17 +95,20 @@ def model() -> None:
     from edge.errors import ModelError
     from edge.model.classifier import Classifier
     from edge.model.contract import parse_contract
-    from edge.model.load import default_model_path, load_model_file
+    from edge.model.load import load_model_file
+    from edge.model.named import find_model
+    from edge.model.outline import parse_outline
 
     path, beside = _arguments()
-    path = path or default_model_path()
-    name = os.path.basename(path)
     try:
-        contract = (
-            Classifier(path, contract=beside).contract  # the graph says what it leaves out
-            if beside
-            else parse_contract(load_model_file(path)[1], name)
-        )
+        path = find_model(path)
+        name = os.path.basename(path)
+        if beside:
+            contract = Classifier(path, contract=beside).contract  # the graph says what is left out
+        else:
+            file = load_model_file(path)
+            contract = parse_contract(file.document, name)
+            parse_outline(file.document, file.outline, name)
     except ModelError as error:
         _print(model_error=_line(error))
         return
@@ -112,10 +118,11 @@ def model() -> None:
     before = f"{len(labels)} labels ({name_some(labels, _LABELS_MOST)}), "
     if len(others) == 1:
         before = f"{others[0]} or "
+    outlined = ", outlines the lesion" if contract.segmentation == "outline" else ""
     rule = describe_rule(contract, contract.threshold, "{:.4g}")
     _print(
         about=f"{name}: {contract.variant}, {width}x{height}, {before}{rule}, "
-        f"SHA-256 {contract.sha256[:12]}"
+        f"SHA-256 {contract.sha256[:12]}{outlined}"
     )
 
 

@@ -1,11 +1,8 @@
-"""A TFLite interpreter around one model file: a picture in, a probability for each label out."""
+"""A model file's classifier: a picture in, a probability for each label out."""
 
 from __future__ import annotations
 
-import copy
 import os
-import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,9 +11,11 @@ from edge.errors import PredictionError
 from edge.files import printable
 
 from .contract import Contract, parse_contract
-from .interpreter import complete, make_interpreter, prepare
-from .load import default_model_path, load_model_file
-from .preprocess import fill_input
+from .interpreter import complete, make_interpreter
+from .load import load_model_file
+from .named import find_model
+from .network import Graph, Network
+from .outline import OutlineNetwork, parse_outline
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,11 +27,11 @@ _SUM = 1e-3
 """How far from 1 a softmax's float32 sum may be."""
 
 
-class Classifier:
+class Classifier(Network):
     """A model file, checked and loaded.  Several threads may call :meth:`predict`.
 
     Args:
-        model: the model file; None is the model that the package ships.
+        model: a model's name (see :mod:`edge.model.named`) or its file; None is the default.
         num_threads: the interpreter's threads.
         contract: the contract, a JSON file, of a TFLite file that has none of its own.
 
@@ -53,35 +52,31 @@ class Classifier:
         num_threads: int = 1,
         contract: str | os.PathLike[str] | None = None,
     ) -> None:
-        path = default_model_path() if model is None else os.fspath(model)
+        path = find_model(model)
         name = printable(os.path.basename(path))
-        # The interpreter reads the weights from this buffer as long as it lives.
-        self._flatbuffer, self.document = load_model_file(path, contract)
-        self._num_threads = num_threads
+        file = load_model_file(path, contract)
+        self.document = file.document
         interpreter = None
         if contract is not None:
-            interpreter = make_interpreter(self._flatbuffer, num_threads, name)
+            interpreter = make_interpreter(file.flatbuffer, num_threads, name)
             self.document = complete(self.document, interpreter, name)
         self.contract = parse_contract(self.document, name)
-        self._set_up(name, interpreter)
-
-    def _set_up(self, name: str, interpreter: Any = None) -> None:
-        self._interpreter = interpreter or make_interpreter(
-            self._flatbuffer, self._num_threads, name
+        self._outline = parse_outline(self.document, file.outline, name)
+        graph = Graph(
+            file.flatbuffer,
+            self.contract.input,
+            self.contract.output,
+            1 if self.contract.output.activation == "sigmoid" else len(self.contract.labels),
+            f"the model {self.contract.name!r}",
         )
-        self._input_index, self._output_index = prepare(self._interpreter, self.contract, name)
-        # An interpreter has one set of tensors: one picture at a time.
-        self._lock = threading.Lock()
+        super().__init__(graph, name, num_threads=num_threads, interpreter=interpreter)
 
-    def sibling(self) -> Classifier:
-        """Return another interpreter, of one thread, for the same model in the same memory.
+    def outline_network(self) -> OutlineNetwork | None:
+        """Return the network that outlines the lesion, in an interpreter that is made now.
 
-        It answers while this one is at work.  The file is neither read nor checked again.
+        None where the model brings none.  Raises what the class raises.
         """
-        other = copy.copy(self)
-        other._num_threads = 1  # noqa: SLF001 - one of its own class
-        other._set_up(self.contract.name)  # noqa: SLF001
-        return other
+        return None if self._outline is None else OutlineNetwork(self._outline, self._name)
 
     def predict(
         self, image_bgr: NDArray[np.uint8], timings: Timings | None = None
@@ -101,44 +96,13 @@ class Classifier:
                 those of a softmax don't add up to 1).
 
         """
-        with self._lock:
-            started = time.perf_counter()
-            # The view must be gone before invoke(), which refuses to run while one is held.
-            fill_input(
-                image_bgr, self._interpreter.tensor(self._input_index)()[0], self.contract.input
-            )
-            filled = time.perf_counter()
-            try:
-                self._interpreter.invoke()
-            except (RuntimeError, ValueError) as error:
-                raise PredictionError(
-                    f"the model {self.contract.name!r} could not be run: {error}"
-                ) from error
-            elements = self._interpreter.get_tensor(self._output_index)[0]
-            finished = time.perf_counter()
-        if timings is not None:
-            timings.resize, timings.invoke = (filled - started) * 1e3, (finished - filled) * 1e3
-        return self._probabilities(elements)
-
-    def _probabilities(self, elements: NDArray[Any]) -> NDArray[np.float64]:
-        """Return the probabilities that the output's elements, (1,) or (number of labels,), say."""
-        output = self.contract.output
-        values = elements.astype(np.float64)
-        slack = 0.0  # what rounding to 8 bits may have added
-        if output.dtype != "float32":
-            values = (values - output.zero_point) * output.scale
-            slack = output.scale / 2
-        if not (values.min() >= -slack and values.max() <= 1 + slack):  # NaN compares false
-            wrong = next(value for value in values if not -slack <= value <= 1 + slack)
-            raise PredictionError(
-                f"the model {self.contract.name!r} answered {wrong}, no probability"
-            )
-        values = values.clip(0.0, 1.0)
-        if output.activation == "sigmoid":
+        values = self._run(image_bgr, np.float64, timings)
+        if self.contract.output.activation == "sigmoid":
             return np.array([1.0 - values[0], values[0]])
-        if not abs(total := float(values.sum()) - 1.0) <= _SUM + slack * len(values):
+        total = float(values.sum())
+        if not abs(total - 1.0) <= _SUM + self._slack * len(values):
             raise PredictionError(
                 f"the model {self.contract.name!r} answered probabilities that add up to "
-                f"{total + 1.0:.4g}, not 1"
+                f"{total:.4g}, not 1"
             )
         return values

@@ -25,6 +25,7 @@ SCHEMA = 2
 
 INTERPOLATIONS = ("nearest", "linear", "linear_exact", "cubic", "area")
 RESIZE_RULES = ("stretch", "crop", "letterbox")
+SEGMENTATIONS = ("otsu", "outline")
 _ZERO_POINTS = {"uint8": (0, 255), "int8": (-128, 127), "float32": (0, 0)}
 RAW_ENCODINGS = (("uint8", 1.0, 0), ("int8", 1.0, -128))
 """Encodings (dtype, scale, zero point) whose value is the picture's byte itself."""
@@ -115,6 +116,9 @@ class Contract:
     threshold: float | None
     """The label is ``positive`` where its probability is at least this.  None, of more than two
     labels only: it is always the most probable one."""
+    segmentation: str = "otsu"
+    """What finds lesions unless someone says otherwise: ``otsu``, the notebook's rule, or
+    ``outline``, a network that the model brings."""
 
     @property
     def positive_index(self) -> int:
@@ -170,17 +174,21 @@ def parse_contract(document: Mapping[str, Any], name: str) -> Contract:
     if read.integer("schema", 1, SCHEMA) == 1:
         read = _upgrade(read)
     labels = read.different_texts("labels")
+    output = parse_output(read)
+    if output.activation == "sigmoid" and len(labels) > 2:
+        raise read.refuse("labels", "two for a sigmoid", list(labels))
     return Contract(
         name=read.text("name"),
         variant=read.text("variant"),
         sha256=read.text("flatbuffer.sha256"),
-        input=_parse_input(read),
-        output=_parse_output(read, labels),
+        input=parse_input(read),
+        output=output,
         labels=labels,
         positive=_parse_positive(read, labels),
         threshold=None
         if len(labels) > 2 and read.get("threshold") is None
         else read.number("threshold", 0.0, 1.0),
+        segmentation=_parse_segmentation(read),
     )
 
 
@@ -198,7 +206,8 @@ def _upgrade(read: Reader) -> Reader:
     return Reader({**read.document, **merged}, read.name)
 
 
-def _parse_input(read: Reader) -> InputSpec:
+def parse_input(read: Reader) -> InputSpec:
+    """Return what ``input`` says, or raise ModelError."""
     dtype, scale, zero_point = encoding = _parse_encoding(read, "input")
     # Nobody can guess what floats or scaled bytes a graph was made for.
     given = read.has("input.values") or encoding not in RAW_ENCODINGS
@@ -242,10 +251,9 @@ def _refuse_lost_picture(read: Reader, spec: InputSpec) -> None:
             )
 
 
-def _parse_output(read: Reader, labels: tuple[str, ...]) -> OutputSpec:
-    activation = read.one_of("output.activation", ("sigmoid", "softmax"))
-    if activation == "sigmoid" and len(labels) > 2:
-        raise read.refuse("labels", "two for a sigmoid", list(labels))
+def parse_output(read: Reader, activations: tuple[str, ...] = ("sigmoid", "softmax")) -> OutputSpec:
+    """Return what ``output`` says, of one of these activations, or raise ModelError."""
+    activation = read.one_of("output.activation", activations)
     if read.one_of("output.dtype", tuple(_ZERO_POINTS)) == "float32" and not (
         read.has("output.scale") or read.has("output.zero_point")
     ):
@@ -267,3 +275,12 @@ def _parse_positive(read: Reader, labels: tuple[str, ...]) -> str:
     if positive not in labels:
         raise read.refuse("positive", "one of the labels", positive)
     return positive
+
+
+def _parse_segmentation(read: Reader) -> str:
+    if not read.has("segmentation"):
+        return "otsu"
+    segmentation = read.one_of("segmentation", SEGMENTATIONS)
+    if segmentation == "outline" and not read.has("outline"):
+        raise read.refuse("segmentation", "'otsu' where there is no 'outline'", segmentation)
+    return segmentation

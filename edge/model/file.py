@@ -2,6 +2,7 @@
 
 The contract is ``model.json`` in a zip archive appended to the flatbuffer, the layout of TFLite
 Metadata's associated files: TFLite tools read the front, ``unzip -p FILE model.json`` the back.
+A second flatbuffer, a network that outlines the lesion, may stand beside it as ``outline.tflite``.
 The file is canonical, which means that :func:`pack` can only write it one way, and a reader
 refuses whatever :func:`pack` would not have written.  So a single flipped bit, a cut and an
 appended byte are all found, wherever they are, before an interpreter sees the flatbuffer.
@@ -21,33 +22,50 @@ from typing import TYPE_CHECKING, Any
 from edge.errors import ModelError, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from edge.picture.signatures import Kind
 
-MEMBER = b"model.json"
+MEMBER, OUTLINE = b"model.json", b"outline.tflite"
 MAX_CONTRACT_BYTES = 4 << 20
 """The largest contract that is parsed: one of 50,000 calibration pictures; ours have 8 kB."""
 _MAKE_ONE = "make one with: python -m convert"
 _DATE, _TIME = 0x0021, 0x0000  # 1980-01-01 00:00, the earliest zip can say: no clock in the file
+_LOCAL_MARK = b"PK\x03\x04"
 _LOCAL = struct.Struct("<4s5H3L2H")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _END = struct.Struct("<4s4H2LH")
 
 
-def pack(flatbuffer: bytes, contract_json: bytes) -> bytes:
-    """Return the bytes of the model file; the same arguments always give the same bytes."""
-    return flatbuffer + _archive(len(flatbuffer), contract_json)
+def pack(flatbuffer: bytes, contract_json: bytes, outline: bytes | None = None) -> bytes:
+    """Return the bytes of the model file; the same arguments always give the same bytes.
+
+    Args:
+        flatbuffer: the classifier.
+        contract_json: the contract, a JSON object.
+        outline: the flatbuffer of the network that outlines the lesion, if the model brings one;
+            the contract's ``outline`` is about it.
+
+    """
+    return flatbuffer + _archive(len(flatbuffer), contract_json, outline)
 
 
-def _archive(offset: int, contract_json: bytes) -> bytes:
+def _archive(offset: int, contract_json: bytes, outline: bytes | None) -> bytes:
     """Return the zip archive that stands ``offset`` bytes into the file."""
-    size = len(contract_json)
-    about = (20, 0, 0, _TIME, _DATE, zlib.crc32(contract_json), size, size, len(MEMBER), 0)
-    local = _LOCAL.pack(b"PK\x03\x04", *about) + MEMBER
-    # "Made by" 0x0314 is Unix and 0o100644 << 16 an ordinary file's mode: unzip extracts it so.
-    central = _CENTRAL.pack(b"PK\x01\x02", 0x0314, *about, 0, 0, 0, 0o100644 << 16, offset) + MEMBER
-    start = offset + len(local) + size
-    end = _END.pack(b"PK\x05\x06", 0, 0, 1, 1, len(central), start, 0)
-    return b"".join((local, contract_json, central, end))
+    members = {MEMBER: contract_json, **({} if outline is None else {OUTLINE: outline})}
+    locals_, centrals = [], []
+    for name, content in members.items():
+        size = len(content)
+        about = (20, 0, 0, _TIME, _DATE, zlib.crc32(content), size, size, len(name), 0)
+        local = _LOCAL.pack(_LOCAL_MARK, *about) + name
+        # "Made by" 0x0314 is Unix and 0o100644 << 16 an ordinary file's mode: unzip extracts it so.
+        more = (0, 0, 0, 0o100644 << 16, offset)
+        centrals.append(_CENTRAL.pack(b"PK\x01\x02", 0x0314, *about, *more) + name)
+        locals_ += [local, content]
+        offset += len(local) + size
+    central, count = b"".join(centrals), len(members)
+    end = _END.pack(b"PK\x05\x06", 0, 0, count, count, len(central), offset, 0)
+    return b"".join((*locals_, central, end))
 
 
 def unpack(data: bytes, name: str) -> tuple[bytes, dict[str, Any]]:
@@ -59,15 +77,28 @@ def unpack(data: bytes, name: str) -> tuple[bytes, dict[str, Any]]:
 
     Raises:
         ModelError: the bytes are not exactly what :func:`pack` writes, or the flatbuffer is not
-            the one that the contract's SHA-256 names.
+            the one that the contract's SHA-256 names; or so of the outline's.
 
     """
-    flatbuffer, contract_json = _split(data, name)
-    if data[len(flatbuffer) :] != _archive(len(flatbuffer), contract_json):
+    flatbuffer, contract_json, outline = _split(data, name)
+    if data[len(flatbuffer) :] != _archive(len(flatbuffer), contract_json, outline):
         raise ModelError(
             f"{name}: the model file is damaged (its archive is not as written); copy it again"
         )
-    return flatbuffer, _check(flatbuffer, parse_json(contract_json, name), name)
+    document = _check(flatbuffer, parse_json(contract_json, name), name)
+    _check_outline(outline, document, name)
+    return flatbuffer, document
+
+
+def unpack_outline(data: bytes, name: str) -> bytes | None:
+    """Return the flatbuffer that outlines the lesion, of a file that :func:`unpack` took, if any.
+
+    Args:
+        data: the whole file.
+        name: what to call the file in an error.
+
+    """
+    return _split(data, name)[2]
 
 
 def unpack_beside(
@@ -89,6 +120,11 @@ def unpack_beside(
     if has_contract(data, name):
         raise ModelError(f"{name}: this model has a contract of its own; leave --contract out")
     document = parse_json(contract_json, contract_name)
+    if "outline" in document:
+        raise ModelError(
+            f"{contract_name}: has an 'outline', whose network travels inside a model file only; "
+            "leave it out"
+        )
     way_out = f"copy it again, or give the contract that was made for it, not {contract_name}"
     return _check(data, document, name, way_out)
 
@@ -111,6 +147,18 @@ def _check(
             f"{actual}, the contract says {shown(sha256)}; {way_out}"
         )
     return document
+
+
+def _check_outline(outline: bytes | None, document: Mapping[str, Any], name: str) -> None:
+    described = document.get("outline")
+    if outline is None and described is None:
+        return
+    if outline is None or described is None:
+        missing = OUTLINE.decode() if outline is None else "'outline' in its contract"
+        raise ModelError(f"{name}: has no {missing}, which the rest of it needs; copy it again")
+    if not isinstance(described, dict):
+        raise ModelError(f"{name}: its contract's outline must be an object, is {shown(described)}")
+    _check(outline, described, f"{name}: {OUTLINE.decode()}")
 
 
 def _refuse_foreign(data: bytes, name: str) -> None:
@@ -142,18 +190,24 @@ def _find_central(data: bytes) -> tuple[Any, ...] | None:
     return central if whole else None
 
 
-def _split(data: bytes, name: str) -> tuple[bytes, bytes]:
+def _split(data: bytes, name: str) -> tuple[bytes, bytes, bytes | None]:
+    """Return flatbuffer, contract and outline, where their headers say that they are."""
     _refuse_foreign(data, name)
     central = _find_central(data)
     if central is None:
         raise ModelError(
             f"{name}: a TFLite model without a contract behind it, or cut short; copy it again, "
-            "put a contract behind it with: python -m convert --tflite FILE, or give one with "
-            "--contract"
+            f"{_MAKE_ONE}, or give its contract with --contract"
         )
     size, offset = central[9], central[-1]
     start = offset + _LOCAL.size + len(MEMBER)
-    return data[:offset], data[start : start + size]
+    end = start + size
+    outline = None
+    if data.startswith(_LOCAL_MARK, end) and len(data) >= end + _LOCAL.size:
+        size = _LOCAL.unpack_from(data, end)[8]
+        behind = end + _LOCAL.size + len(OUTLINE)
+        outline = data[behind : behind + size]
+    return data[:offset], data[start:end], outline
 
 
 def parse_json(contract_json: bytes, name: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from edge.files import printable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .contract import Contract
+    from .contract import InputSpec, OutputSpec
 
 _RUNTIMES = ("ai_edge_litert", "tflite_runtime")
 _CONVERT = "correct the contract, or make a model with one: python -m convert --weights FILE"
@@ -112,8 +112,8 @@ class Tensor:
     zero_point: int
 
 
-def read_tensors(interpreter: Any, name: str) -> tuple[Tensor, Tensor]:
-    """Return the graph's one input, a picture, and its one output, a row of numbers.
+def read_tensors(interpreter: Any, name: str, *, to_map: bool = False) -> tuple[Tensor, Tensor]:
+    """Return the graph's one input, a picture, and its one output, a row of numbers or a map.
 
     Raises:
         ModelError: it has others.
@@ -126,9 +126,13 @@ def read_tensors(interpreter: Any, name: str) -> tuple[Tensor, Tensor]:
             f"picture goes in and one answer comes out; {_CONVERT}"
         )
     picture, answer = _tensor(inputs[0], name), _tensor(outputs[0], name)
+    fitting, asked = answer.shape[:-1] == (1,), "one row of numbers, (1, count)"
+    if to_map:
+        fitting = answer.shape[::3] == (1, 1) and min(answer.shape) > 0
+        asked = "one map, (1, height, width, 1)"
     for what, tensor, fits, expected in (
         ("input", picture, picture.shape[::3] == (1, 3), "one picture, (1, height, width, 3)"),
-        ("output", answer, answer.shape[:-1] == (1,), "one row of numbers, (1, count)"),
+        ("output", answer, fitting, asked),
     ):
         if not fits or tensor.dtype not in ("float32", "uint8", "int8"):
             raise ModelError(
@@ -178,20 +182,31 @@ def _encoding(tensor: Tensor) -> dict[str, Any]:
     return {"dtype": tensor.dtype, "scale": tensor.scale, "zero_point": tensor.zero_point}
 
 
-def prepare(interpreter: Any, contract: Contract, name: str) -> tuple[int, int]:
+def prepare(
+    interpreter: Any, spec: InputSpec, output: OutputSpec, count: int | None, name: str
+) -> tuple[int, int]:
     """Make an interpreter ready to run; return the indices of its input and its output.
+
+    Args:
+        interpreter: as :func:`make_interpreter` made it.
+        spec: what the contract says of the input.
+        output: what it says of the output.
+        count: how many numbers the output has; None where it is a map.
+        name: what to call the model in an error.
 
     Raises:
         ModelError: they are others than the contract says (the message has both), or the runtime
             can't run the graph.
 
     """
-    picture, answer = read_tensors(interpreter, name)
+    picture, answer = read_tensors(interpreter, name, to_map=count is None)
     open_size = -1 in picture.shape
-    width, height = contract.input.size_wh
+    width, height = spec.size_wh
     if open_size:
         picture = replace(picture, shape=(1, height, width, 3))
-    _compare(picture, answer, contract, name)
+    expected = answer.shape if count is None else (1, count)
+    _compare("input", picture, (1, height, width, 3), spec, name)
+    _compare("output", answer, expected, output, name)
     try:
         if open_size:
             interpreter.resize_tensor_input(picture.index, picture.shape, strict=True)
@@ -201,22 +216,18 @@ def prepare(interpreter: Any, contract: Contract, name: str) -> tuple[int, int]:
     return picture.index, answer.index
 
 
-def _compare(picture: Tensor, answer: Tensor, contract: Contract, name: str) -> None:
-    width, height = contract.input.size_wh
-    count = 1 if contract.output.activation == "sigmoid" else len(contract.labels)
-    for what, actual, shape, spec in (
-        ("input", picture, (1, height, width, 3), contract.input),
-        ("output", answer, (1, count), contract.output),
-    ):
-        if (actual.shape, actual.dtype) != (shape, spec.dtype):
-            raise ModelError(
-                f"{name}: the graph's {what} is {actual.shape} {actual.dtype}, its contract says "
-                f"{shape} {spec.dtype}; {_CONVERT}"
-            )
-        # The graph's are float32, a contract's may have been rounded to be read by people.
-        if (actual.scale, actual.zero_point) != (float(np.float32(spec.scale)), spec.zero_point):
-            raise ModelError(
-                f"{name}: the graph's {what} has (scale, zero point) "
-                f"{(actual.scale, actual.zero_point)}, its contract says "
-                f"{(spec.scale, spec.zero_point)}; {_CONVERT}"
-            )
+def _compare(
+    what: str, actual: Tensor, shape: tuple[int, ...], spec: InputSpec | OutputSpec, name: str
+) -> None:
+    if (actual.shape, actual.dtype) != (shape, spec.dtype):
+        raise ModelError(
+            f"{name}: the graph's {what} is {actual.shape} {actual.dtype}, its contract says "
+            f"{shape} {spec.dtype}; {_CONVERT}"
+        )
+    # The graph's are float32, a contract's may have been rounded to be read by people.
+    if (actual.scale, actual.zero_point) != (float(np.float32(spec.scale)), spec.zero_point):
+        raise ModelError(
+            f"{name}: the graph's {what} has (scale, zero point) "
+            f"{(actual.scale, actual.zero_point)}, its contract says "
+            f"{(spec.scale, spec.zero_point)}; {_CONVERT}"
+        )

@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import Any
 
 from edge.errors import ModelError
 from edge.files import open_regular, printable, read_bounded
 
-from .file import MAX_CONTRACT_BYTES, describe, parse_json, unpack, unpack_beside
+from .file import MAX_CONTRACT_BYTES, describe, parse_json, unpack, unpack_beside, unpack_outline
 
 MAX_MODEL_BYTES = 256 << 20
 
 
-def default_model_path() -> str:
-    """Return where the model is that the package ships: installed, or in a checkout."""
-    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    installed, checkout = (
-        os.path.join(folder, "models", "lesion-int8.tflite")
-        for folder in (package, os.path.dirname(package))
-    )
-    return installed if os.path.exists(installed) else checkout
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """What a model file holds, checked by hash."""
+
+    flatbuffer: bytes
+    document: dict[str, Any]
+    """The contract, its values unchecked."""
+    outline: bytes | None = None
+    """The flatbuffer of the network that outlines the lesion, where the model brings one."""
 
 
 def load_model_file(
     path: str | os.PathLike[str], contract: str | os.PathLike[str] | None = None
-) -> tuple[bytes, dict[str, Any]]:
-    """Read a model file once and return its flatbuffer and its contract, checked by hash.
+) -> ModelFile:
+    """Read a model file once and return what it holds.
 
     Args:
         path: the model file.
@@ -39,9 +41,9 @@ def load_model_file(
     name = printable(os.path.basename(path))
     data = read_whole(path)
     if contract is None:
-        return unpack(data, name)
+        return ModelFile(*unpack(data, name), unpack_outline(data, name))
     contract_json = _read(contract, MAX_CONTRACT_BYTES, "the contract")
-    return data, unpack_beside(data, contract_json, name, printable(contract))
+    return ModelFile(data, unpack_beside(data, contract_json, name, printable(contract)))
 
 
 def read_whole(path: str | os.PathLike[str]) -> bytes:

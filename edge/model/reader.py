@@ -19,11 +19,35 @@ class Reader:
     """A document as JSON gives it; keys with dots go into objects.
 
     Every method raises a ModelError for a key that is missing or whose value is another than asked.
+
+    Args:
+        document: what is read.
+        name: what to call the model file in an error.
+        within: what stands before each key in an error, where the document is a part of another.
+
     """
 
-    def __init__(self, document: Mapping[str, Any], name: str) -> None:
+    def __init__(self, document: Mapping[str, Any], name: str, within: str = "") -> None:
         self.document = document
         self.name = name
+        self._within = within
+
+    def inside(self, key: str) -> Reader:
+        """Return a reader of the object that is there."""
+        value = self.get(key)
+        if not isinstance(value, dict):
+            raise self.refuse(key, "an object", value)
+        return Reader(value, self.name, f"{self._within}{key}.")
+
+    def objects(self, key: str) -> list[Reader]:
+        """Return a reader of each object of a list."""
+        value = self.get(key)
+        if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+            raise self.refuse(key, "a list of objects", value)
+        return [
+            Reader(each, self.name, f"{self._within}{key}[{index}].")
+            for index, each in enumerate(value)
+        ]
 
     def has(self, key: str) -> bool:
         """Return whether the key is there."""
@@ -37,7 +61,7 @@ class Reader:
     def get(self, key: str) -> Any:
         """Return what is there, unchecked."""
         if not self.has(key):
-            raise ModelError(f"{self.name}: its contract has no {key!r}; {_MEND}")
+            raise ModelError(f"{self.name}: its contract has no {self._within + key!r}; {_MEND}")
         value: Any = self.document
         for part in key.split("."):
             value = value[part]
@@ -46,7 +70,8 @@ class Reader:
     def refuse(self, key: str, expected: str, value: object) -> ModelError:
         """Return the error for a value that isn't as expected."""
         return ModelError(
-            f"{self.name}: its contract's {key} must be {expected}, is {shown(value)}; {_MEND}"
+            f"{self.name}: its contract's {self._within}{key} must be {expected}, is "
+            f"{shown(value)}; {_MEND}"
         )
 
     def text(self, key: str) -> str:

@@ -132,7 +132,7 @@ def _answers_here(cache: Path) -> Any:
     body, pictures, reference = _inputs(cache)
     cache.mkdir(parents=True, exist_ok=True)
     make_pictures(pictures)
-    body.write_bytes(body_only(load_model_file(MODELS["int8"])[0]))
+    body.write_bytes(body_only(load_model_file(MODELS["int8"]).flatbuffer))
     reference.unlink(missing_ok=True)
     command = [sys.executable, "-m", "tests.pi.answers", *map(str, _inputs(cache))]
     result = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
