@@ -175,6 +175,7 @@ def test_where_element_and_byte_are_one_to_one_every_byte_arrives(
         assert (filled(GRAYS, spec).view(np.uint8) == (GRAYS ^ mask)).all()
 
 
+@settings(deadline=None)
 @given(
     triples,
     triples,
