@@ -111,7 +111,12 @@ def pack_tflite(
     say(f"{name}: {contract.variant}, input {contract.input.dtype}, {len(contract.labels)} labels")
     with tempfile.TemporaryDirectory(prefix="lesion-edge-") as folder:
         packed = Path(folder, "model.tflite")
-        packed.write_bytes(pack_document(flatbuffer, document))
+        try:
+            packed.write_bytes(pack_document(flatbuffer, document))
+        except ValueError as error:  # more keys than are checked: NaN, half a character
+            raise UsageError(
+                f"{name}: --contract has what JSON in UTF-8 can't hold ({error}); take it out"
+            ) from error
         classifier = Classifier(packed, num_threads=1)
     row = None
     if reference is None:

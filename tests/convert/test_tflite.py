@@ -139,6 +139,17 @@ def test_an_option_goes_before_the_contracts_file(
     assert packed.document["study"] == "of 2026"
 
 
+@pytest.mark.parametrize("more", ["NaN", "1e999", '"\\ud800"'])
+def test_a_contract_that_cant_be_written_again_is_refused(
+    more: str, held_out: list[SamplePicture], tmp_path: Path
+) -> None:
+    path = tmp_path / "part.json"
+    text = json.dumps(BY_NAME["float32"].contract())
+    path.write_text(f'{text[:-1]}, "more": [{more}]}}')
+    with pytest.raises(UsageError, match="JSON in UTF-8 can't hold"):
+        pack(BY_NAME["float32"].path, [f"--contract={path}"], held_out)
+
+
 def test_a_contract_of_another_file_is_refused(
     held_out: list[SamplePicture], tmp_path: Path
 ) -> None:
