@@ -197,7 +197,8 @@ def _split(data: bytes, name: str) -> tuple[bytes, bytes, bytes | None]:
     if central is None:
         raise ModelError(
             f"{name}: a TFLite model without a contract behind it, or cut short; copy it again, "
-            f"{_MAKE_ONE}, or give its contract with --contract"
+            "put a contract behind it with: python -m convert --tflite FILE, or give one with "
+            "--contract"
         )
     size, offset = central[9], central[-1]
     start = offset + _LOCAL.size + len(MEMBER)
