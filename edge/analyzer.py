@@ -20,10 +20,11 @@ from edge.picture.decode import (
     within_memory,
 )
 
-from .errors import LesionEdgeError
+from .errors import LesionEdgeError, ModelError
 from .files import printable
+from .outline import Lesion, find_lesion
 from .parallel import default_threads, map_ordered, side_by_side, usable_cores
-from .results import Analysis, Timings
+from .results import SEGMENTATIONS, Analysis, Timings
 from .segmentation import MIN_AREA, Region, enlarge, find_regions
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ class Analyzer:
     the work runs side by side.
 
     Args:
-        model: a model file made by ``python -m convert``; None is the one that the package ships.
+        model: the name of a model that the package ships (``notebook``, the default, or
+            ``dermoscopy``), or a model file made by ``python -m convert``.
         threads: how many cores to use; None is all that this process may, four at most.  The
             interpreter gets that many threads, and from two on the regions are found beside it;
             :meth:`analyze_many` works on that many pictures at once.  No answer depends on it.
@@ -70,11 +72,15 @@ class Analyzer:
             Their regions and probability are approximate, which a warning says.
         contract: the contract, a JSON file, of a TFLite file that has none of its own: someone's
             own model.  Its SHA-256 must be the one that the contract names.
+        segmentation: what finds lesions: ``otsu``, the notebook's rule for regions; ``outline``,
+            a network that the model brings; or ``both``.  None is what the model brings.
 
     Raises:
-        ModelError: the model file is missing, damaged, or asks for what this runtime can't do.
+        ModelError: the model file is missing, damaged, or asks for what this runtime can't do; or
+            it has no network for an outline that is asked for.
         RuntimeMissingError: no TFLite runtime that works is installed.
-        ValueError: the threshold is not in 0..1, or there are fewer threads than one.
+        ValueError: the threshold is not in 0..1, there are fewer threads than one, or there is no
+            such segmentation.
 
     """
 
@@ -86,15 +92,28 @@ class Analyzer:
         threshold: float | None = None,
         fast: bool = False,
         contract: str | os.PathLike[str] | None = None,
+        segmentation: str | None = None,
     ) -> None:
         if threshold is not None and not 0.0 <= threshold <= 1.0:
             raise ValueError(f"threshold must be from 0 to 1, is {threshold}")
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be 1 or more, is {threads}")
+        if segmentation not in (None, *SEGMENTATIONS):
+            known = ", ".join(SEGMENTATIONS)
+            raise ValueError(f"segmentation must be one of {known}, is {segmentation!r}")
         self.threads = default_threads() if threads is None else threads
         self._classifier = Classifier(model, num_threads=self.threads, contract=contract)
         self.threshold = self.contract.threshold if threshold is None else threshold
         self.fast = fast
+        self.segmentation = segmentation or self.contract.segmentation
+        """``otsu``, ``outline`` or ``both``."""
+        # Made only where it is asked for: it is a network in memory.
+        self._outline = None if self.segmentation == "otsu" else self._classifier.outline_network()
+        if self._outline is None and self.segmentation != "otsu":
+            raise ModelError(
+                f"the model {self.contract.name!r} has no network for the lesion's outline; one "
+                "that has: --model dermoscopy"
+            )
         self._beside = self.threads > 1 and usable_cores() > 1
 
     @property
@@ -183,13 +202,19 @@ class Analyzer:
         image_bgr = picture.image_bgr
         timings = Timings(decode=picture.decode_ms)
 
-        def segment() -> tuple[Region, ...]:
+        def segment() -> tuple[tuple[Region, ...], Lesion | None]:
             begun = time.perf_counter()
-            regions = find_regions(image_bgr, min_area=MIN_AREA / picture.scale**2)
-            if picture.scale > 1:
-                regions = enlarge(regions, picture.scale, picture.size_wh)
+            regions: tuple[Region, ...] = ()
+            lesion = None
+            if self.segmentation != "outline":
+                regions = find_regions(image_bgr, min_area=MIN_AREA / picture.scale**2)
+                if picture.scale > 1:
+                    regions = enlarge(regions, picture.scale, picture.size_wh)
+            if (network := self._outline) is not None:
+                probabilities = network.predict(image_bgr)
+                lesion = find_lesion(probabilities, network.threshold, picture.size_wh)
             timings.segment = (time.perf_counter() - begun) * 1e3
-            return regions
+            return regions, lesion
 
         def predict() -> NDArray[np.float64]:
             return self._classifier.predict(image_bgr, timings)
@@ -197,9 +222,9 @@ class Analyzer:
         started = time.perf_counter()
         with within_memory(picture.name):
             if self._beside:
-                regions, probabilities = side_by_side(segment, predict)
+                found, probabilities = side_by_side(segment, predict)
             else:
-                regions, probabilities = segment(), predict()
+                found, probabilities = segment(), predict()
         timings.total = picture.decode_ms + (time.perf_counter() - started) * 1e3
         by_label = dict(zip(self.contract.labels, probabilities.tolist(), strict=True))
         return Analysis(
@@ -207,18 +232,21 @@ class Analyzer:
             label=self.contract.decide(probabilities, self.threshold),
             probability=by_label[self.contract.positive],
             threshold=self.threshold,
-            regions=regions,
+            regions=found[0],
             timings_ms=timings,
             warnings=picture.warnings,
             positive=self.contract.positive,
             image=picture.name,
             model=self.contract.identity(),
             probabilities=by_label,
+            lesion=found[1],
+            segmentation=self.segmentation,
         )
 
     def _sibling(self) -> Analyzer:
         other = copy.copy(self)
         other._classifier, other._beside = self._classifier.sibling(), False  # noqa: SLF001
+        other._outline = self._outline and self._outline.sibling()  # noqa: SLF001
         return other
 
 

@@ -1,4 +1,4 @@
-"""A picture with its regions boxed and its answer written above, for a person to look at."""
+"""A picture with what was found drawn in and its answer above, for a person to look at."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def annotate(image_bgr: NDArray[np.uint8], analysis: Analysis) -> NDArray[np.uint8]:
-    """Return an annotated copy: boxes in red, and a caption above that fits the width.
+    """Return an annotated copy: boxes and outline in red, and a caption that fits the width.
 
     A small picture is enlarged until its longer side has 480 pixels, so that the caption can be
     read; lines and letters grow with a large one.  One whose longer side is over 16,000 pixels is
@@ -36,7 +36,7 @@ def annotate(image_bgr: NDArray[np.uint8], analysis: Analysis) -> NDArray[np.uin
 
     Args:
         image_bgr: (height, width, 3) uint8, BGR, the picture that was analysed, or a smaller
-            copy: the boxes shrink with it.
+            copy: boxes and outline shrink with it.
         analysis: its analysis.
 
     """
@@ -60,6 +60,11 @@ def annotate(image_bgr: NDArray[np.uint8], analysis: Analysis) -> NDArray[np.uin
             round((region.y + region.height) * down),
         )
         cv2.rectangle(canvas, corner, opposite, _RED, thickness)
+    if analysis.lesion is not None:
+        outline = analysis.lesion.polygons(analysis.size_wh, (width, height))
+        # A dark edge on both sides: red alone is lost on a red lesion.
+        for colour, line in ((_DARK, thickness + 2), (_RED, thickness)):
+            cv2.polylines(canvas, outline, True, colour, line, cv2.LINE_AA)  # noqa: FBT003
     return framed
 
 
@@ -77,9 +82,11 @@ def _fit(image_bgr: NDArray[np.uint8]) -> cv2.typing.MatLike:
 
 
 def _say(analysis: Analysis) -> list[str]:
-    """Return the answer in lines; for two labels it is one, however long."""
-    found = analysis.found if analysis.regions else f"{analysis.found} found"
-    if len(analysis.probabilities) <= 2:
+    """Return the answer in lines; for two labels and their regions it is one, however long."""
+    found = analysis.found
+    if analysis.segmentation == "otsu" and not analysis.regions:
+        found += " found"
+    if len(analysis.probabilities) <= 2 and analysis.segmentation == "otsu":
         return [f"{analysis.label}  {analysis.answer}  {found}"]
     said = [_cut(analysis.label)]
     for part in (*(f"P({_cut(label)}) {p}" for label, p in analysis.shown), found):

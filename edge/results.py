@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .outline import Lesion
     from .segmentation import Region
 
+SEGMENTATIONS = ("otsu", "outline", "both")
+"""What may be looked for: regions by the notebook's rule, the lesion's outline, or both."""
 NOTICE = "Research and education only, not a diagnosis."
 
 
@@ -40,7 +43,8 @@ class Analysis:
     threshold: float | None
     """The label is the positive one from this probability on; None: it is the most probable."""
     regions: tuple[Region, ...]
-    """In pixels of the upright picture, the largest area first."""
+    """By the notebook's rule, in pixels of the upright picture, the largest area first; empty where
+    that wasn't asked for."""
     timings_ms: Timings
     warnings: tuple[str, ...]
     positive: str
@@ -51,6 +55,10 @@ class Analysis:
     """What answered: name, variant, SHA-256 of the flatbuffer."""
     probabilities: Mapping[str, float] = field(default_factory=dict)
     """Of every label of the model, 0..1, by label, in the contract's order."""
+    lesion: Lesion | None = None
+    """As the model's network outlines it; None where it found none or wasn't asked."""
+    segmentation: str = "otsu"
+    """What was looked for: ``otsu``, regions; ``outline``, the lesion; or ``both``."""
 
     @property
     def answer(self) -> str:
@@ -94,13 +102,39 @@ class Analysis:
 
     @property
     def found(self) -> str:
-        """How many regions there are, for a person: "no region", "1 region", "2 regions"."""
+        """What was found, for a person: "2 regions", "lesion 34 % of the picture", or both."""
+        return ", ".join(filter(None, (self.lesion_found, self.regions_found)))
+
+    @property
+    def lesion_found(self) -> str:
+        """How large the lesion is; "no lesion found"; or empty where none was looked for."""
+        if self.segmentation == "otsu":
+            return ""
+        if self.lesion is None:
+            return "no lesion found"
+        percent = self.lesion.share * 100
+        return f"lesion {percent:.{0 if percent >= 0.95 else 1}f} % of the picture"
+
+    @property
+    def regions_found(self) -> str:
+        """How many regions there are: "no region", "1 region"; empty where none were looked for."""
+        if self.segmentation == "outline":
+            return ""
         count = len(self.regions)
         return f"{count or 'no'} region{'s' if count > 1 else ''}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the analysis as plain JSON types; of two labels, one probability tells both."""
+        """Return the analysis as plain JSON types.
+
+        Of two labels, one probability tells both.  There are ``regions`` or ``lesion``, or both,
+        as was looked for.
+        """
         several = len(self.probabilities) > 2
+        found: dict[str, Any] = {}
+        if self.segmentation != "outline":
+            found["regions"] = [region.to_dict() for region in self.regions]
+        if self.segmentation != "otsu":
+            found["lesion"] = self.lesion and self.lesion.to_dict()
         return {
             "image": self.image,
             "size": list(self.size_wh),
@@ -108,7 +142,7 @@ class Analysis:
             "probability": self.probability,
             **({"probabilities": dict(self.probabilities)} if several else {}),
             "threshold": self.threshold,
-            "regions": [region.to_dict() for region in self.regions],
+            **found,
             "timings_ms": {step: round(ms, 3) for step, ms in asdict(self.timings_ms).items()},
             "warnings": list(self.warnings),
             "model": dict(self.model),

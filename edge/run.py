@@ -47,6 +47,9 @@ exit status: 0 all pictures analysed, 1 at least one failed or the model can't b
    "regions": [{{"x", "y", "width", "height", "area"}}, ...] in pixels, largest area first,
    "timings_ms": {{"decode", "segment", "resize", "invoke", "total"}},
    "model": {{"name", "variant", "sha256"}}, "warnings": []}}
+where the model's network outlines the lesion, in place of the regions or, with --segmentation both,
+beside them: "lesion": null or {{"x", "y", "width", "height", "area", "share": part of the picture,
+"outline": [[[x, y], ...], ...]: polygons}};
 of a model with more than two labels also "probabilities": {{label: P, ...}}; "probability" is that
 of its positive label, and "threshold" null where the most probable label is always the answer;
 or, for a picture that failed, {{"image", "error": {{"type", "message"}}}}. Where only the annotated
@@ -106,6 +109,7 @@ def _analyse_all(options: argparse.Namespace) -> int:
             threshold=options.threshold,
             fast=options.fast,
             contract=options.contract,
+            segmentation=options.segmentation,
         )
     folder = None if options.out is None else ResultFolder(options.out)
     lines = Lines(
@@ -113,6 +117,7 @@ def _analyse_all(options: argparse.Namespace) -> int:
         analyzer.threshold,
         sys.stdout or sys.stderr,
         colour=not options.no_color,
+        segmentation=analyzer.segmentation,
     )
     printer = _Printer(lines, as_json=options.json, keep_on=bool(to_files))
     left_out: list[str] = []
@@ -279,6 +284,11 @@ def _open_files(
             "Pictures": ", ".join(map(without_secrets, options.sources)),
             "Reduced scale (--fast)": "yes" if options.fast else "no",
         }
+        if analyzer.segmentation != "otsu":
+            beside = (
+                ", and regions by the notebook's rule" if analyzer.segmentation == "both" else ""
+            )
+            settings["Lesion"] = f"outlined by the model's network{beside}"
         report = stack.enter_context(
             html_report(options.report, analyzer.contract, analyzer.threshold, settings)
         )
@@ -286,7 +296,9 @@ def _open_files(
     if options.csv:
         from edge.report.table import csv_table
 
-        add_row = stack.enter_context(csv_table(options.csv, analyzer.contract))
+        add_row = stack.enter_context(
+            csv_table(options.csv, analyzer.contract, analyzer.segmentation)
+        )
         yield lambda done: add_row(done.path, done.result)
 
 

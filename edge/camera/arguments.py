@@ -115,6 +115,7 @@ def open_analyzer(options: argparse.Namespace) -> Analyzer:
         threads=options.threads,
         threshold=options.threshold,
         contract=options.contract,
+        segmentation=options.segmentation,
     )
 
 

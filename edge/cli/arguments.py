@@ -7,6 +7,8 @@ from argparse import Action, ArgumentParser, ArgumentTypeError, RawDescriptionHe
 from functools import partial
 from typing import Any, NoReturn
 
+from edge.results import SEGMENTATIONS
+
 
 def make_parser(prog: str, description: str | None, epilog: str) -> ArgumentParser:
     """Return a parser whose help is printed as it is written, and which knows --version."""
@@ -22,8 +24,11 @@ def make_parser(prog: str, description: str | None, epilog: str) -> ArgumentPars
 def add_model_options(parser: ArgumentParser, *, answering: bool = True) -> None:
     """Add what says which model is meant and, if it is to answer, how; alike in all commands."""
     add = parser.add_argument
-    model = "a .tflite file made by python -m convert (default: the int8 model that is shipped)"
-    add("--model", metavar="FILE", help=model)
+    model = (
+        "a model that is shipped, notebook (the default) or dermoscopy, or a .tflite file made by"
+        " python -m convert; python -m edge.models lists those that are shipped"
+    )
+    add("--model", metavar="NAME|FILE", help=model)
     contract = (
         "the contract (JSON) of a --model that has none of its own, such as a TFLite file of"
         " yours: see docs/models.md"
@@ -37,6 +42,11 @@ def add_model_options(parser: ArgumentParser, *, answering: bool = True) -> None
             " most probable other (default: the model's own)"
         )
         add("--threshold", type=share, metavar="P", help=limit)
+        segmentation = (
+            "what finds lesions: the notebook's rule for regions (Otsu's threshold), the network"
+            " for the lesion's outline that the model brings, or both (default: what it brings)"
+        )
+        add("--segmentation", choices=SEGMENTATIONS, help=segmentation)
 
 
 class _Parser(ArgumentParser):

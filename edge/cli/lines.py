@@ -28,6 +28,8 @@ _REST = 54
 _REST_OF_SEVERAL, _LABEL_LEAST = 40, 12
 """The same for more than two labels, but for the labels, and the width that one has at least."""
 _COUNTED_MOST = 8
+_FOUND = {"otsu": 10, "outline": 12, "both": 24}
+"""How wide what was found is, by segmentation."""
 
 
 class Lines:
@@ -38,6 +40,7 @@ class Lines:
         threshold: the one in use, 0..1, or None.
         stream: where the lines go; whether it is a terminal decides about their form.
         colour: False for none; on a terminal only, and not where NO_COLOR is set (no-color.org).
+        segmentation: what is looked for, ``otsu``, ``outline`` or ``both``.
 
     """
 
@@ -48,6 +51,7 @@ class Lines:
         stream: TextIO,
         *,
         colour: bool = True,
+        segmentation: str = "otsu",
     ) -> None:
         self._contract, self._threshold = contract, threshold
         self._two = len(contract.labels) == 2
@@ -60,11 +64,13 @@ class Lines:
         )
         columns = (os.get_terminal_size(stream.fileno()).columns or 80) if self._tty else 0
         self._label = max(map(len, contract.labels))
+        self._found = _FOUND[segmentation]
         rest = _REST
         if not self._two:
             room = (columns - _NAME_MOST - _REST_OF_SEVERAL) // 2
             self._label = min(self._label, max(room, _LABEL_LEAST))
             rest = _REST_OF_SEVERAL + 2 * self._label
+        rest += self._found - _FOUND["otsu"]
         self._width = min(max(columns - rest, _NAME_LEAST), _NAME_MOST)
         self._counts: Counter[str] = Counter()
         self.failed = 0
@@ -73,7 +79,6 @@ class Lines:
     def result(self, analysis: Analysis, saved: str | None = None) -> str:
         """Return the line of a picture."""
         name = printable(analysis.image)
-        found = analysis.found
         time = f"{analysis.timings_ms.total:.1f} ms"
         if self._tty:
             label = self._cut(analysis.label).ljust(self._label)
@@ -81,12 +86,10 @@ class Lines:
                 label = f"{_BOLD_YELLOW}{label}{_PLAIN}"
             shown = _shorten(name, self._width).ljust(self._width)
             answer = self._answer(analysis)
-            text = f"{shown}  {label}  {answer}  {found:>10}  {time:>8}"
+            found = analysis.found.replace(" of the picture", "").removesuffix(" found")
+            text = f"{shown}  {label}  {answer}  {found:>{self._found}}  {time:>8}"
         else:
-            if analysis.regions:
-                first = analysis.regions[0]
-                found += f", largest {first.width}x{first.height} at ({first.x}, {first.y})"
-            text = f"{name}: {analysis.label}, {analysis.answer}, {found}, {time}"
+            text = f"{name}: {analysis.label}, {analysis.answer}, {_locate(analysis)}, {time}"
         for warning in analysis.warnings:
             text += f"; warning: {warning}"
         return f"{text} -> {printable(saved)}" if saved else text
@@ -127,6 +130,18 @@ class Lines:
 
     def _cut(self, label: str) -> str:
         return label if len(label) <= self._label else f"{label[: self._label - 1]}…"
+
+
+def _locate(analysis: Analysis) -> str:
+    """Return what was found and where: the lesion, the largest region."""
+    parts = []
+    for found, it, which in (
+        (analysis.lesion_found, analysis.lesion, ""),
+        (analysis.regions_found, next(iter(analysis.regions), None), "largest "),
+    ):
+        parts += [found] if found else []
+        parts += [f"{which}{it.width}x{it.height} at ({it.x}, {it.y})"] if it is not None else []
+    return ", ".join(parts)
 
 
 def _shorten(text: str, most: int) -> str:

@@ -121,8 +121,8 @@ def model() -> None:
     outlined = ", outlines the lesion" if contract.segmentation == "outline" else ""
     rule = describe_rule(contract, contract.threshold, "{:.4g}")
     _print(
-        about=f"{name}: {contract.variant}, {width}x{height}, {before}{rule}, "
-        f"SHA-256 {contract.sha256[:12]}{outlined}"
+        about=f"{name}: {contract.variant}, {width}x{height}, {before}{rule}{outlined}, "
+        f"SHA-256 {contract.sha256[:12]}"
     )
 
 

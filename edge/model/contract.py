@@ -25,7 +25,6 @@ SCHEMA = 2
 
 INTERPOLATIONS = ("nearest", "linear", "linear_exact", "cubic", "area")
 RESIZE_RULES = ("stretch", "crop", "letterbox")
-SEGMENTATIONS = ("otsu", "outline")
 _ZERO_POINTS = {"uint8": (0, 255), "int8": (-128, 127), "float32": (0, 0)}
 RAW_ENCODINGS = (("uint8", 1.0, 0), ("int8", 1.0, -128))
 """Encodings (dtype, scale, zero point) whose value is the picture's byte itself."""
@@ -280,7 +279,7 @@ def _parse_positive(read: Reader, labels: tuple[str, ...]) -> str:
 def _parse_segmentation(read: Reader) -> str:
     if not read.has("segmentation"):
         return "otsu"
-    segmentation = read.one_of("segmentation", SEGMENTATIONS)
+    segmentation = read.one_of("segmentation", ("otsu", "outline"))
     if segmentation == "outline" and not read.has("outline"):
         raise read.refuse("segmentation", "'otsu' where there is no 'outline'", segmentation)
     return segmentation

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from edge.errors import LesionEdgeError
 from edge.files import printable
@@ -26,25 +26,30 @@ _COLUMNS = (
     "threshold",
     "width",
     "height",
+)
+_REGIONS = (
     "regions",
     "largest_x",
     "largest_y",
     "largest_width",
     "largest_height",
     "largest_area",
-    "warnings",
-    "error_type",
-    "error",
-    "model",
-    "sha256",
-    "total_ms",
 )
+_LESION = (
+    "lesion_x",
+    "lesion_y",
+    "lesion_width",
+    "lesion_height",
+    "lesion_area",
+    "lesion_share",
+)
+_REST = ("warnings", "error_type", "error", "model", "sha256", "total_ms")
 # OWASP, "CSV Injection"; Excel takes the full-width forms for the plain ones.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 @contextmanager
-def csv_table(path: str, contract: Contract) -> Iterator[Add]:
+def csv_table(path: str, contract: Contract, segmentation: str = "otsu") -> Iterator[Add]:
     """Yield a function ``add(name, result)`` that writes a picture's row to the file ``path``.
 
     Comma-separated values (RFC 4180) in UTF-8 with a byte order mark, without which Excel reads
@@ -57,6 +62,8 @@ def csv_table(path: str, contract: Contract) -> Iterator[Add]:
     Args:
         path: a name that ends in ``.csv``.
         contract: that of the model.
+        segmentation: what was looked for, ``otsu``, ``outline`` or ``both``, which have columns of
+            their own; where no lesion was found, those of the lesion are empty.
 
     Raises:
         OutputError: see :func:`edge.report.growing.growing_file`.
@@ -64,6 +71,9 @@ def csv_table(path: str, contract: Contract) -> Iterator[Add]:
     """
     of = {label: f"P({label})" for label in contract.labels if len(contract.labels) > 2}
     model = {"model": f"{contract.name} {contract.variant}", "sha256": contract.sha256}
+    columns = [*_COLUMNS, *_REGIONS, *_REST]
+    if segmentation != "otsu":
+        columns = [*_COLUMNS, *(_REGIONS if segmentation == "both" else ()), *_LESION, *_REST]
     count = 0
 
     def write_row(**values: str | float) -> None:
@@ -88,7 +98,13 @@ def csv_table(path: str, contract: Contract) -> Iterator[Add]:
                 path=name, error_type=type(result).__name__, error=reason(name, result), **model
             )
             return
-        largest = result.regions[0].to_dict() if result.regions else {}
+        found: dict[str, Any] = {}
+        if segmentation != "outline":
+            largest = result.regions[0].to_dict() if result.regions else {}
+            found = {f"largest_{key}": value for key, value in largest.items()}
+            found["regions"] = len(result.regions)
+        if result.lesion is not None:
+            found |= {key: getattr(result.lesion, key.removeprefix("lesion_")) for key in _LESION}
         write_row(
             path=name,
             label=result.label,
@@ -96,17 +112,16 @@ def csv_table(path: str, contract: Contract) -> Iterator[Add]:
             threshold="" if result.threshold is None else result.threshold,
             width=result.size_wh[0],
             height=result.size_wh[1],
-            regions=len(result.regions),
             warnings="; ".join(result.warnings),
             total_ms=round(result.timings_ms.total, 3),
-            **{f"largest_{key}": value for key, value in largest.items()},
+            **found,
             **model,
             **{of[label]: result.probabilities[label] for label in of},
         )
 
     with growing_file(path, ".csv") as file:
         writer = csv.DictWriter(
-            file, [*_COLUMNS, *of.values()], restval="", quoting=csv.QUOTE_NONNUMERIC
+            file, [*columns, *of.values()], restval="", quoting=csv.QUOTE_NONNUMERIC
         )
         file.at_end = end
         file.write("\ufeff")

@@ -1,4 +1,4 @@
-"""A small copy of a picture with its regions boxed, for a page of many."""
+"""A small copy of a picture with what was found drawn in, for a page of many."""
 
 from __future__ import annotations
 
@@ -44,6 +44,9 @@ def make_thumbnail(picture: Picture, analysis: Analysis) -> bytes:
                     min(round((region.y + region.height) * down), height - 1),
                 )
                 cv2.rectangle(small, corner, opposite, colour, thickness)
+            if analysis.lesion is not None:
+                outline = analysis.lesion.polygons(analysis.size_wh, (width, height))
+                cv2.polylines(small, outline, True, colour, thickness, cv2.LINE_AA)  # noqa: FBT003
         return cv2.imencode(".jpg", small, _JPEG)[1].tobytes()
 
 

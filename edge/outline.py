@@ -1,0 +1,109 @@
+"""From a map of P(lesion) to one lesion with its outline, in pixels of the picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Polygon: TypeAlias = tuple[tuple[int, int], ...]
+
+MIN_SHARE = 0.001
+"""What covers less of the picture is no lesion."""
+_LONGER_SIDE = 1024
+"""The map has far fewer places: what a larger grid adds is bends of a line between them."""
+_SIMPLIFY = 1 / 800
+
+
+@dataclass(frozen=True, slots=True)
+class Lesion:
+    """The lesion as a network outlines it, in pixels of the upright picture."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    """The outline's upright bounding rectangle."""
+    area: int
+    """How many pixels the outline encloses, its own among them."""
+    share: float
+    """Which part of the picture they are, 0..1."""
+    outline: tuple[Polygon, ...]
+    """One polygon, as a tuple of polygons: its corners (x, y) are pixels that belong to it."""
+
+    def polygons(
+        self, size_wh: tuple[int, int], drawn_wh: tuple[int, int]
+    ) -> list[NDArray[np.int32]]:
+        """Return the outline for :mod:`cv2` to draw on a copy, (corners, 2) int32 each.
+
+        Args:
+            size_wh: width and height of the whole picture, in pixels.
+            drawn_wh: those of the copy.
+
+        """
+        return [_rescale(np.array(polygon), size_wh, drawn_wh) for polygon in self.outline]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the lesion as plain JSON types."""
+        return {
+            "x": self.x,
+            "y": self.y,
+            "width": self.width,
+            "height": self.height,
+            "area": self.area,
+            "share": self.share,
+            "outline": [[list(corner) for corner in polygon] for polygon in self.outline],
+        }
+
+
+def find_lesion(
+    probabilities: NDArray[np.float32], threshold: float, size_wh: tuple[int, int]
+) -> Lesion | None:
+    """Find the lesion in a map that covers the whole picture.
+
+    The map is resized bilinearly to the picture, or to 1024 pixels along the picture's longer side
+    where that has more.  Lesion is where it is ``threshold`` or more; of its connected parts (by
+    sides or corners) the one with the largest contour is taken, its holes filled.  Its contour is
+    simplified (Douglas and Peucker's algorithm, ``cv2.approxPolyDP``) by at most 1/800 of the
+    longer side.
+
+    Args:
+        probabilities: P(lesion), (rows, columns) float32, 0..1.
+        threshold: 0..1.
+        size_wh: width and height of the upright picture, in pixels.
+
+    Returns:
+        The lesion; None where it would be under 0.1 % of the picture, or have no three corners.
+
+    """
+    across, down = size_wh
+    shrink = min(1.0, _LONGER_SIDE / max(size_wh))
+    grid_wh = (max(1, round(across * shrink)), max(1, round(down * shrink)))
+    resized = cv2.resize(probabilities, grid_wh, interpolation=cv2.INTER_LINEAR)
+    mask = (resized >= threshold).view(np.uint8)
+    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    if not contours:
+        return None
+    largest = max(contours, key=cv2.contourArea)
+    corners = cv2.approxPolyDP(largest, max(grid_wh) * _SIMPLIFY, closed=True)[:, 0]
+    corners = _rescale(corners, grid_wh, size_wh)
+    x, y, width, height = cv2.boundingRect(corners)
+    filled = cv2.fillPoly(np.zeros((height, width), np.uint8), [corners - (x, y)], 1)
+    area = cv2.countNonZero(filled)
+    share = area / (across * down)
+    if len(corners) < 3 or share < MIN_SHARE:
+        return None
+    polygon = tuple((column, row) for column, row in corners.tolist())
+    return Lesion(x, y, width, height, area, share, (polygon,))
+
+
+def _rescale(
+    corners: NDArray[Any], from_wh: tuple[int, int], to_wh: tuple[int, int]
+) -> NDArray[np.int32]:
+    """Return the pixels, (n, 2), in a grid of another size that the pixels' middles lie in."""
+    return np.floor((corners + 0.5) * (np.array(to_wh) / from_wh)).astype(np.int32)
