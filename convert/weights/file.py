@@ -1,21 +1,16 @@
-"""Weights files: read from any layout Keras has used, written in one.
+"""Files of Keras models and weights: read from any layout Keras has used, written in one.
 
-Only arrays are read, by the order and shape of their layers, into our own network, once what the
-file says of its model is compared with that: nothing in the file can name a class, a function or
-another file that would be acted on.
+The architecture is data.  What a file says of its model goes through :mod:`.plan` before Keras
+sees any of it, and the HDF5 library and Keras work on it in a process of their own first.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-import json
 import math
 import os
 import re
-import signal
-import subprocess
-import sys
 from dataclasses import dataclass
 from functools import cache, partial
 from types import MappingProxyType
@@ -25,32 +20,27 @@ import h5py
 import numpy as np
 
 from convert.errors import WeightsError
-from convert.network import (
-    INPUT_SIZE_WH,
-    LAYERS,
-    NETWORK,
-    FrontLayer,
-    NotebookWeights,
-    build_network,
-)
+from convert.network import INPUT_SIZE_WH, LAYERS, NETWORK, NotebookWeights, build_network
 from edge.files import open_regular, printable, read_bounded, write_atomically
 
+from .apart import read_apart
+from .architecture import load_code, read_architecture
 from .declared import DECLARED, declared_text
-from .hdf5 import MAX_PARSE_S, SIGNATURE, check_shapes, finite_float32
-from .kinds import config_beside, open_up, unreadable
+from .hdf5 import check_shapes, finite_float32
+from .kinds import Opened, config_beside, open_up, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
     import keras
+    from numpy.typing import NDArray
 
     from convert.network import Arrays
 
 MAX_BYTES = 256 << 20
-"""Neither a file nor what a zip unpacks to may be larger; the network's own is 10 MB."""
+"""Neither a file nor what a zip unpacks to may be larger; the notebook's network has 10 MB."""
 
-_PARSE_TIMEOUT_S = 60
 # What the legacy layout lists: every layer, in order, also those without weights.
 _LAYER_NAMES = ("image", *(spec.name for spec in NETWORK))
 # Readers only ask whether it is "1".  A constant, so that the same weights give the same bytes
@@ -68,22 +58,22 @@ class Weights:
     """That file's name, without its folder, printable."""
     declared: Mapping[str, object] | None
     """What the file says of its contract, labels, threshold and name; only our own files do."""
-    described: bool = False
-    """Whether the file says what network it is: a whole model does, and it is compared with ours.
-
-    Of weights alone only shapes and order are known."""
-    bare: bool = False
-    """Whether it names the classes of its layers without their modules, as an .h5 does."""
-    notebook: NotebookWeights | None = None
-    """What it is made of if it is the notebook's network; None of any other."""
+    build: Callable[[], keras.Model]
+    """Makes :attr:`model`, once."""
     activation: str = "sigmoid"
     """``sigmoid``: one value, P(the second label); ``softmax``: a probability a label."""
     outputs: int = 1
     """How many values it answers with: 1 by sigmoid, 2 or more by softmax."""
     size_wh: tuple[int, int] | None = INPUT_SIZE_WH
     """Width and height of its input; None where the model takes any."""
-    build: Callable[[], keras.Model] = build_network
-    """Makes :attr:`model`, once."""
+    notebook: NotebookWeights | None = None
+    """What it is made of if it is the notebook's network; None of any other."""
+    described: bool = False
+    """Whether a whole model or an architecture says what network it is.
+
+    Of weights alone only shapes and order are known: then it is taken for the notebook's."""
+    bare: bool = False
+    """Whether it names the classes of its layers without their modules, as an .h5 does."""
 
     @property
     def model(self) -> keras.Model:
@@ -94,8 +84,14 @@ class Weights:
         return self.build()
 
 
-def read_weights(path: str | os.PathLike[str], *, sha256: str | None = None) -> Weights:
-    """Read the network's weights from an HDF5 file or a ``.keras`` archive.
+def read_weights(
+    path: str | os.PathLike[str],
+    *,
+    sha256: str | None = None,
+    architecture: str | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Weights:
+    """Read a model from an HDF5 file or a ``.keras`` archive.
 
     The file is read once; hash and weights come from the same bytes.
 
@@ -103,16 +99,49 @@ def read_weights(path: str | os.PathLike[str], *, sha256: str | None = None) -> 
         path: a weights-only or whole-model file of Keras 2 or 3.  Its content decides what it
             is, not its name; of an unpacked ``.keras`` archive ``config.json`` is read with it.
         sha256: what the hash of the file has to be, in hex; None takes any.
+        architecture: the model that the weights are of, in the place of what the file says: a
+            file that ``model.to_json()`` wrote, or ``module:function``, **which is run** and has to
+            return a Keras model; None takes weights alone for the notebook's network.
+        say: told what takes more than two seconds.
 
     Raises:
         WeightsError: the file is missing, damaged, too large, no weights file or another one
-            than ``sha256`` says; it describes another model than the notebook's; a layer is
-            missing, too many or of the wrong shape or type; it has links or data outside itself;
+            than ``sha256`` says; its model is not built from :mod:`.allowed` or answers with no
+            probabilities; its weights are of another model; it has links or data outside itself;
             a weight is NaN or infinite.
 
     """
     shown_path = printable(path)
     name = printable(re.split(r"[/\\]", os.fspath(path))[-1])
+    data, digest = _read(path, sha256)
+    try:
+        opened = open_up(data, name, MAX_BYTES)
+        if opened.hdf5 is data:
+            opened = Opened(data, config_beside(path))
+        code = None
+        if architecture is not None and re.fullmatch(r"[\w.]+:\w+", architecture):
+            code = architecture
+        elif architecture is not None:
+            opened = Opened(opened.hdf5, read_architecture(architecture))
+        answer, flat = read_apart(
+            opened.hdf5,
+            config=opened.config,
+            version=opened.version,
+            check=code is not None,
+            say=say,
+        )
+        declared = answer["declared"] and MappingProxyType(answer["declared"])
+        base = partial(Weights, digest, name, declared)
+        if code is None and answer["config"] is None:
+            notebook = NotebookWeights((), _by_layer(flat))
+            return base(cache(partial(build_network, arrays=notebook.arrays)), notebook=notebook)
+        return _read_described(base, answer, flat, opened, code, given=architecture is not None)
+    except WeightsError as error:
+        raise WeightsError(f"{shown_path}: {error}") from error
+
+
+def _read(path: str | os.PathLike[str], sha256: str | None) -> tuple[bytes, str]:
+    shown_path = printable(path)
     try:
         with open_regular(path) as stream:
             data = read_bounded(stream, MAX_BYTES)
@@ -120,29 +149,83 @@ def read_weights(path: str | os.PathLike[str], *, sha256: str | None = None) -> 
         raise WeightsError(f"{shown_path}: {unreadable(path, error)}") from error
     if data is None:
         raise WeightsError(
-            f"{shown_path}: larger than {MAX_BYTES >> 20} MiB, so not this network's weights"
+            f"{shown_path}: larger than {MAX_BYTES >> 20} MiB, so no model for a small computer"
         )
     digest = hashlib.sha256(data).hexdigest()
     if sha256 is not None and digest != sha256.strip().lower():
         raise WeightsError(
             f"{shown_path}: its SHA-256 is {digest}, not {sha256}; it is damaged or another file"
         )
-    try:
-        config = config_beside(path) if data.startswith(SIGNATURE) else b""
-        answer, arrays = _parse_apart(config + open_up(data, name, MAX_BYTES))
-    except WeightsError as error:
-        raise WeightsError(f"{shown_path}: {error}") from error
-    declared = answer["declared"]
-    front = tuple(FrontLayer(**layer) for layer in answer["front"])
-    return Weights(
-        digest,
-        name,
-        declared and MappingProxyType(declared),
-        described=answer["described"],
-        bare=answer["bare"],
-        notebook=NotebookWeights(front, arrays),
-        build=cache(partial(build_network, front, arrays)),
+    return data, digest
+
+
+def _read_described(
+    base: Callable[..., Weights],
+    answer: Mapping[str, Any],
+    flat: NDArray[np.float32],
+    opened: Opened,
+    code: str | None,
+    *,
+    given: bool,
+) -> Weights:
+    """Return the weights of a model that the file, or somebody, says."""
+    # Imported here: they bring Keras.
+    from .build import build, set_weights
+    from .judge import Answer, judge
+    from .loading import forget, load
+    from .plan import read_plan
+    from .recognise import recognise
+
+    bare, found = False, None
+    if code is not None:
+        model = load_code(code)
+        found = judge(model)
+        forget(model)
+        load(model, opened.hdf5, legacy=answer["legacy"])
+    else:
+        plan = read_plan(answer["config"], answer["version"])
+        bare, model = plan.bare, build(plan, "zeros")
+        set_weights(model, _split(flat, model))
+        found = Answer(**answer["answer"])
+    if given:
+        _check_count(model, answer["values"])
+    size = found.size_wh and (found.size_wh[0], found.size_wh[1])
+    return base(
+        lambda: model,
+        found.activation,
+        found.outputs,
+        size,
+        recognise(model),
+        described=True,
+        bare=bare,
     )
+
+
+def _check_count(model: keras.Model, values: int) -> None:
+    """Check that an architecture that somebody gives leaves no weight of the file out."""
+    held = sum(math.prod(each.shape) for each in model.weights if "float" in str(each.dtype))
+    if held != values:
+        raise WeightsError(
+            f"it holds {values:,} weights, the given architecture has {held:,}; give the one that "
+            "the weights were trained with"
+        )
+
+
+def _split(flat: NDArray[np.float32], model: keras.Model) -> list[NDArray[np.float32]]:
+    shapes = [tuple(variable.shape) for variable in model.weights]
+    ends = np.cumsum([math.prod(shape) for shape in shapes])
+    if not shapes or ends[-1] != flat.size:
+        raise WeightsError("two readings of it gave different models; please report it")
+    parts = np.split(flat, ends[:-1])
+    return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+
+
+def _by_layer(flat: NDArray[np.float32]) -> Arrays:
+    arrays = {}
+    for spec in LAYERS:
+        kernel, bias, flat = np.split(flat, np.cumsum([math.prod(spec.kernel), *spec.bias]))
+        arrays[spec.name] = (kernel.reshape(spec.kernel), bias)
+    return MappingProxyType(arrays)
 
 
 def write_weights(
@@ -192,54 +275,3 @@ def write_weights(
                     data = finite_float32(specs[name], array)
                     group.create_dataset(weight_name, data=data, track_times=False)
     write_atomically(path, buffer.getvalue())
-
-
-def _parse_apart(data: bytes) -> tuple[dict[str, Any], Arrays]:
-    """Have a process of its own read ``data``; return what it says beside the arrays.
-
-    The HDF5 library answers some damage by a crash or a loop without end, which no exception
-    handler could stop.
-    """
-    code = (
-        "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-        "import convert.weights.hdf5; convert.weights.hdf5.parse_stdin()"
-    )
-    command = [sys.executable, "-c", code, json.dumps([str(path) for path in sys.path])]
-    # One thread is plenty, and each would reserve memory that counts against the limit.
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    try:
-        done = subprocess.run(
-            command,
-            input=data,
-            capture_output=True,
-            timeout=_PARSE_TIMEOUT_S,
-            env=environment,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise WeightsError(
-            f"the file is damaged: it can't be read in {_PARSE_TIMEOUT_S} s; fetch it again"
-        ) from error
-    except OSError as error:
-        raise WeightsError(
-            f"no process to read it in could be started ({error.strerror}); try again"
-        ) from error
-    if done.returncode == -getattr(signal, "SIGXCPU", 0) != 0:
-        raise WeightsError(
-            f"the file is damaged: it can't be read in {MAX_PARSE_S} s; fetch it again"
-        )
-    head, _, body = done.stdout.partition(b"\n")
-    if done.returncode or not head:
-        said = done.stderr.decode(errors="replace").split("\n")[-2:-1]
-        how = f"it makes the HDF5 library crash ({done.returncode}) {' '.join(said)}".rstrip()
-        raise WeightsError(f"the file is damaged: {how}; fetch it again")
-    answer = json.loads(head)
-    if "error" in answer:
-        # Names come from the file: no line ends or escape sequences of theirs in our message.
-        raise WeightsError("".join(c if c.isprintable() else "?" for c in answer["error"])[:600])
-    flat = np.frombuffer(body, np.float32)
-    arrays = {}
-    for spec in LAYERS:
-        kernel, bias, flat = np.split(flat, np.cumsum([math.prod(spec.kernel), *spec.bias]))
-        arrays[spec.name] = (kernel.reshape(spec.kernel), bias)
-    return answer, MappingProxyType(arrays)

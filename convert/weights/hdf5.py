@@ -1,4 +1,4 @@
-"""Keras weights in an HDF5 file, checked and read in a process of its own.
+"""The weights of the notebook's network from an HDF5 file that says nothing but weights.
 
 Layers are taken by order and shape, never by a name that the file gives them, and nothing is read
 before its shape is known to be right.
@@ -6,14 +6,7 @@ before its shape is known to be right.
 
 from __future__ import annotations
 
-import io
-import json
-import math
 import re
-import sys
-import time
-from contextlib import suppress
-from dataclasses import asdict
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +16,6 @@ import numpy as np
 from convert.errors import WeightsError
 from convert.network import LAYERS, LayerSpec
 
-from .architecture import FOREIGN_NAMES, check_architecture, takes_statistics
-from .declared import one_line, read_declared
-from .description import MAX_CONFIG_BYTES, read_layers
 from .layers import (
     StoredLayer,
     as_text,
@@ -36,88 +26,50 @@ from .layers import (
     read_attribute,
     read_values,
 )
+from .plan import MAX_CONFIG_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from convert.network import Arrays, FrontLayer
-
-    from .architecture import Statistics
-    from .description import ConfigLayer
+    from convert.network import Arrays
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 """What an HDF5 file begins with (HDF5 File Format Specification, II.A)."""
 
-_MAX_PROCESS_BYTES = 1 << 30
-MAX_PARSE_S = 4
-"""How long the HDF5 library may be at a file, in seconds of the processor; ours take 0.01."""
+_FOREIGN_NAMES = frozenset(
+    "average_pooling2d global_average_pooling2d global_max_pooling2d "  # noqa: SIM905
+    "adaptive_average_pooling2d adaptive_max_pooling2d zero_padding2d cropping2d up_sampling2d "
+    "center_crop resizing random_crop leaky_re_lu p_re_lu elu thresholded_re_lu softmax lambda "
+    "rescaling normalization batch_normalization layer_normalization group_normalization "
+    "rms_normalization unit_normalization spectral_normalization permute reshape repeat_vector "
+    "masking add average concatenate dot maximum minimum multiply subtract time_distributed "
+    "depthwise_conv2d separable_conv2d conv2d_transpose equalization solarization auto_contrast "
+    "contrast_limited_adaptive_histogram_equalization tf_op_lambda".split()
+)
+"""What Keras calls a layer by itself (utils.naming) that changes the answer and isn't ours."""
 
 
-def parse_stdin() -> None:
-    """Read weights from standard input; write a line of JSON and their arrays as float32.
+def read_arrays(file: h5py.File) -> Arrays:
+    """Return the weights of the notebook's network from a file that says nothing but weights.
 
-    What comes in is the ``config.json`` of a ``.keras`` archive, if there is one, and behind it
-    an HDF5 file.  The line says what the file declares, whether it describes its model and which
-    layers scale the input, or which error it is; the arrays come in the order of
-    :data:`convert.network.LAYERS`, kernel before bias.  For the process that
-    :func:`read_weights` starts.
+    Raises:
+        WeightsError: a layer is missing, too many, of the wrong shape, kind or order.
+
     """
-    # What a damaged size makes the library ask for must not exhaust the machine.
-    with suppress(ImportError, OSError, OverflowError, ValueError):
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_AS, (_MAX_PROCESS_BYTES, _MAX_PROCESS_BYTES))
-    data = sys.stdin.buffer.read()
-    # Some damage makes the library go round for ever, where no exception handler gets a turn.
-    with suppress(ImportError, OSError, ValueError):
-        limit_s = math.ceil(time.process_time()) + MAX_PARSE_S
-        # SIGXCPU at the first, SIGKILL at the second: it has to be told from other ends.
-        resource.setrlimit(resource.RLIMIT_CPU, (limit_s, limit_s + 1))
-    text, _, rest = data.partition(SIGNATURE)
-    answer: dict[str, object] = {}
-    arrays: Arrays = {}
-    try:
-        with h5py.File(io.BytesIO(SIGNATURE + rest), "r") as file:
-            declared = read_declared(file)
-            _check_backend(file)
-            config = text or _read_config(file)
-            layers = None if config is None else read_layers(config)
-            front, arrays = _read_arrays(file, layers)
-            answer["bare"] = any(layer.bare for layer in layers or ())
-            answer["declared"] = declared and dict(declared)
-            answer["described"] = layers is not None
-            answer["front"] = [asdict(layer) for layer in front]
-    except WeightsError as error:
-        answer["error"] = str(error)
-    except Exception as error:  # noqa: BLE001 - h5py answers damage with nearly every one
-        answer["error"] = f"the file is damaged ({one_line(error)}); fetch it again"
-    sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")
-    for kernel, bias in arrays.values():
-        sys.stdout.buffer.write(kernel.tobytes() + bias.tobytes())
-    sys.stdout.buffer.flush()
-
-
-def _read_arrays(
-    file: h5py.File, layers: list[ConfigLayer] | None
-) -> tuple[tuple[FrontLayer, ...], Arrays]:
-    """Return what scales the input, and the weights; ``layers`` is what the file describes."""
     ordered, everything = find_layers(file)
-    wanted = [layer for layer in layers or () if takes_statistics(layer)]
-    statistics, found = _part(everything, wanted, ordered=ordered)
-    front: tuple[FrontLayer, ...] = ()
-    if layers is not None:
-        front = check_architecture(
-            layers, [_read_statistics(each) for each in statistics], _keras_version(file)
-        )
-    slots = _assign(found)
-    if layers is None:
-        _check_names(file)
+    found = [each for each in everything if not each.is_state]
+    try:
+        slots = _assign(found)
+    except WeightsError as error:
+        raise WeightsError(
+            f"{error}; if it is of another network than the notebook's, give the whole model, as "
+            "model.save('model.keras') writes it, or --architecture"
+        ) from error
+    _check_names(file)
     in_place = [slots[spec.name] for spec in LAYERS]
-    # A description has told the order already; a model inside it lists frozen layers last.
-    if ordered and layers is None and in_place != found:
+    if ordered and in_place != found:
         held = ", ".join(layer.name for layer in found)
         raise WeightsError(f"its layers are in another order than the network's: {held}")
     for layer in in_place:
@@ -130,7 +82,13 @@ def _read_arrays(
             finite_float32(spec, read_values(kernel)),
             finite_float32(spec, read_values(bias)),
         )
-    return front, MappingProxyType(arrays)
+    return MappingProxyType(arrays)
+
+
+def is_legacy(file: h5py.File) -> bool:
+    """Return whether it is in the layout of Keras 1 and 2, which lists its layers in order."""
+    groups = (file, child_of(file, "model_weights"))
+    return any(isinstance(each, h5py.Group) and "layer_names" in each.attrs for each in groups)
 
 
 def _check_names(file: h5py.File) -> None:
@@ -139,38 +97,11 @@ def _check_names(file: h5py.File) -> None:
     A file of weights says nothing else of a layer without weights.
     """
     for name in layer_names(file):
-        if re.sub(r"_\d+$", "", name) in FOREIGN_NAMES:
+        if re.sub(r"_\d+$", "", name) in _FOREIGN_NAMES:
             raise WeightsError(
                 f"its layer {name} is called as Keras calls one that this network has not; if the "
                 "network is the notebook's, give the whole model: model.save('model.keras')"
             )
-
-
-def _part(
-    everything: list[StoredLayer], wanted: list[ConfigLayer], *, ordered: bool
-) -> tuple[list[StoredLayer], list[StoredLayer]]:
-    """Return the statistics of the layers that want them, and what the network's weights are in."""
-    by_name = {each.name: each for each in everything if each.is_statistics}
-    if not ordered and all(layer.path in by_name for layer in wanted):
-        statistics = [by_name[layer.path] for layer in wanted]
-    elif not ordered and len(wanted) > 1 and any("/layers/" in layer.path for layer in wanted):
-        raise WeightsError(
-            f"{wanted[0]} and {wanted[1]}: the file doesn't say which of them has which mean and "
-            "variance; put both in front of the model, or save it with Keras 3"
-        )
-    else:
-        statistics = [each for each in everything if each.is_statistics][: len(wanted)]
-    found = [each for each in everything if each not in statistics and not each.is_state]
-    return statistics, found
-
-
-def _read_statistics(layer: StoredLayer) -> Statistics:
-    values = []
-    for dataset in layer.datasets[:2]:
-        check_storage(layer.name, dataset)
-        values.append(np.ravel(read_values(dataset)).tolist())
-    mean, variance = values
-    return mean, variance
 
 
 def _assign(found: list[StoredLayer]) -> dict[str, StoredLayer]:
@@ -233,13 +164,13 @@ def finite_float32(spec: LayerSpec, values: NDArray[Any]) -> NDArray[np.float32]
     return array
 
 
-def _keras_version(file: h5py.File) -> tuple[int, ...]:
-    """Return what a whole model's file says of the Keras that wrote it, or the newest known."""
-    text = as_text(read_attribute(file, "keras_version")) if "keras_version" in file.attrs else "3"
-    return tuple(int(part) for part in re.findall(r"\d{1,4}", text)[:2])
+def check_backend(file: h5py.File) -> None:
+    """Check that a file was not written with Theano.
 
+    Raises:
+        WeightsError: it was.
 
-def _check_backend(file: h5py.File) -> None:
+    """
     for group in (file, child_of(file, "model_weights")):
         if not isinstance(group, h5py.Group) or "backend" not in group.attrs:
             continue
@@ -251,8 +182,13 @@ def _check_backend(file: h5py.File) -> None:
             )
 
 
-def _read_config(file: h5py.File) -> str | bytes | None:
-    """Return the model's description, or None from a file of weights only."""
+def read_config(file: h5py.File) -> str | None:
+    """Return the model's description, or None from a file of weights only.
+
+    Raises:
+        WeightsError: it is no text, or too long.
+
+    """
     if "model_config" not in file.attrs:
         return None
     value = read_attribute(file, "model_config")
@@ -260,4 +196,4 @@ def _read_config(file: h5py.File) -> str | bytes | None:
         raise WeightsError(
             "its model_config is no text or too long; save the model again with Keras"
         )
-    return value
+    return as_text(value)

@@ -6,18 +6,31 @@ import io
 import os
 import re
 import zipfile
+from dataclasses import dataclass
 
 from convert.errors import WeightsError
 from edge.files import open_regular, read_bounded
 
 from .declared import one_line
-from .description import MAX_CONFIG_BYTES
 from .hdf5 import SIGNATURE
+from .plan import MAX_CONFIG_BYTES
 
 _ZIP_MEMBER = "model.weights.h5"
 _ZIP_SIGNATURE = b"PK\x03\x04"
 _CONFIG_MEMBER = "config.json"
+_ABOUT_MEMBER = "metadata.json"
 _PACK_AGAIN = "pack its files themselves: cd FOLDER; zip ../model.keras *.json *.h5"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What is looked at of a file of weights."""
+
+    hdf5: bytes
+    config: str | None = None
+    """The description of the model in a ``.keras`` archive."""
+    version: str | None = None
+    """Of the Keras that wrote the archive."""
 
 
 def is_weights(data: bytes) -> bool:
@@ -39,8 +52,8 @@ def unreadable(path: str | os.PathLike[str], error: Exception) -> str:
     )
 
 
-def config_beside(path: str | os.PathLike[str]) -> bytes:
-    """Return the description of the model in an unpacked ``.keras`` archive, or nothing.
+def config_beside(path: str | os.PathLike[str]) -> str | None:
+    """Return the description of the model in an unpacked ``.keras`` archive, or None.
 
     Raises:
         WeightsError: there is one, and it can't be read.
@@ -49,7 +62,7 @@ def config_beside(path: str | os.PathLike[str]) -> bytes:
     folder, name = os.path.split(os.fspath(path))
     config = os.path.join(folder, _CONFIG_MEMBER)
     if name != _ZIP_MEMBER or not os.path.exists(config):
-        return b""
+        return None
     try:
         with open_regular(config) as stream:
             data = read_bounded(stream, MAX_CONFIG_BYTES)
@@ -57,11 +70,20 @@ def config_beside(path: str | os.PathLike[str]) -> bytes:
         raise WeightsError(f"{_CONFIG_MEMBER} beside it can't be read: {error}") from error
     if not data:
         raise WeightsError(f"{_CONFIG_MEMBER} beside it is empty or too large; {_PACK_AGAIN}")
-    return data
+    return _text(data)
 
 
-def open_up(data: bytes, name: str, max_bytes: int) -> bytes:
-    """Return an HDF5 file's bytes; before them those of ``config.json`` if it is in an archive.
+def _text(data: bytes) -> str:
+    try:
+        return data.decode()
+    except ValueError as error:
+        raise WeightsError(
+            f"its {_CONFIG_MEMBER} is damaged ({one_line(error)}); save the model again with Keras"
+        ) from error
+
+
+def open_up(data: bytes, name: str, max_bytes: int) -> Opened:
+    """Return what is in a file, or in the parts of an archive.
 
     Args:
         data: the file's content, which decides what it is.
@@ -73,7 +95,7 @@ def open_up(data: bytes, name: str, max_bytes: int) -> bytes:
 
     """
     if data.startswith(SIGNATURE):
-        return data
+        return Opened(data)
     if data.startswith(_ZIP_SIGNATURE):
         return _from_archive(data, max_bytes)
     raise _refuse_kind(data, name)
@@ -94,7 +116,7 @@ def _refuse_kind(data: bytes, name: str) -> WeightsError:
     return WeightsError(f"no HDF5 file and no .keras archive: it starts with {data[:16]!r}")
 
 
-def _from_archive(data: bytes, max_bytes: int) -> bytes:
+def _from_archive(data: bytes, max_bytes: int) -> Opened:
     names, found = _read_members(data, max_bytes)
     if (inner := found.get(_ZIP_MEMBER)) is None:
         if any(each.endswith(f"/{_ZIP_MEMBER}") for each in names):
@@ -107,13 +129,14 @@ def _from_archive(data: bytes, max_bytes: int) -> bytes:
             f"a .keras archive without {_CONFIG_MEMBER}, so that it doesn't say what network it "
             "is; save the model again with Keras"
         )
-    return config + inner
+    version = re.search(rb'"keras_version": *"([0-9.]{1,20})', found.get(_ABOUT_MEMBER, b""))
+    return Opened(inner, _text(config), version[1].decode() if version else None)
 
 
 def _read_members(data: bytes, max_bytes: int) -> tuple[list[str], dict[str, bytes]]:
-    """Return the names of all members, and the content of the two that are looked at."""
+    """Return the names of all members, and the content of those that are looked at."""
     found: dict[str, bytes | None] = {}
-    limits = {_ZIP_MEMBER: max_bytes, _CONFIG_MEMBER: MAX_CONFIG_BYTES}
+    limits = {_ZIP_MEMBER: max_bytes, _CONFIG_MEMBER: MAX_CONFIG_BYTES, _ABOUT_MEMBER: 1 << 20}
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             names = archive.namelist()

@@ -46,11 +46,6 @@ class StoredLayer:
             for dataset in self.datasets
         )
 
-    @property
-    def is_statistics(self) -> bool:
-        """Whether it looks like a Normalization's mean, variance and count of a picture."""
-        return self.shapes in (((), (), ()), ((1,), (1,), ()), ((3,), (3,), ()))
-
 
 def find_layers(file: h5py.File) -> tuple[bool, list[StoredLayer]]:
     """Return whether the file stores an order, and its layers that have weights, in order."""
