@@ -1,7 +1,7 @@
 """Networks that outline whatever is dark, of 2 kB each: what a model file brings as its second.
 
-They are ``tests/edge/data/dark-*.tflite``, made by ``python -m tests.support.dark``: 64 x 48 pixels in,
-each 2 x 2 their mean, a 1 x 1 convolution, a sigmoid.  :func:`probabilities` says it in numpy.
+They are ``tests/edge/data/dark-*.tflite``, made by ``python -m tests.support.dark``: 64 x 48, of
+each 2 x 2 pixels the mean, a 1 x 1 convolution, a sigmoid; :func:`probabilities` in numpy.
 """
 
 from __future__ import annotations
