@@ -143,9 +143,11 @@ def _convert(options: argparse.Namespace) -> int:
                 else report.to_text(outcome.rows, job.notes)
             )
     if failed:
+        within = ",".join(row.variant for row in outcome.rows if not row.over)
         raise ParityError(
             f"nothing is written to {printable(options.out)}: {'; '.join(failed)}. Leave a variant "
-            "out with --variants, or give another budget with --max-delta, --mean-delta or --flips"
+            f"out with --variants {within}".rstrip()
+            + ", or give another budget with --max-delta, --mean-delta or --flips"
         )
     return 0
 
