@@ -158,7 +158,7 @@ def test_a_budget_that_cant_be_met_writes_nothing_and_exits_1(tmp_path: Path) ->
     )
     assert result.returncode == 1
     assert "nothing is written" in result.stderr
-    assert "Leave a variant out with --variants" in result.stderr
+    assert "Leave a variant out with --variants float32, or give" in result.stderr
     assert "int8: max |Δp| is" in result.stderr
     assert "over budget" in result.stdout
     assert not out.exists()
