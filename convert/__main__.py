@@ -180,7 +180,7 @@ def _read_weights(options: argparse.Namespace) -> tuple[Path, Weights]:
         timeout_s=options.timeout,
         say=say,
     )
-    weights = read_weights(path, sha256=options.sha256)
+    weights = read_weights(path, sha256=options.sha256, architecture=options.architecture, say=say)
     say(f"weights: {printable(path)}, SHA-256 {weights.sha256}")
     return path, weights
 

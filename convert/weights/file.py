@@ -102,7 +102,7 @@ def read_weights(
         architecture: the model that the weights are of, in the place of what the file says: a
             file that ``model.to_json()`` wrote, or ``module:function``, **which is run** and has to
             return a Keras model; None takes weights alone for the notebook's network.
-        say: told what takes more than two seconds.
+        say: told what takes more than two seconds, and that code is run.
 
     Raises:
         WeightsError: the file is missing, damaged, too large, no weights file or another one
@@ -135,7 +135,9 @@ def read_weights(
         if code is None and answer["config"] is None:
             notebook = NotebookWeights((), _by_layer(flat))
             return base(cache(partial(build_network, arrays=notebook.arrays)), notebook=notebook)
-        return _read_described(base, answer, flat, opened, code, given=architecture is not None)
+        return _read_described(
+            base, answer, flat, opened, code, say, given=architecture is not None
+        )
     except WeightsError as error:
         raise WeightsError(f"{shown_path}: {error}") from error
 
@@ -165,6 +167,7 @@ def _read_described(
     flat: NDArray[np.float32],
     opened: Opened,
     code: str | None,
+    say: Callable[[str], None],
     *,
     given: bool,
 ) -> Weights:
@@ -178,6 +181,7 @@ def _read_described(
 
     bare, found = False, None
     if code is not None:
+        say(f"running {code}, which is code, to build the model that the weights are of")
         model = load_code(code)
         found = judge(model)
         forget(model)
