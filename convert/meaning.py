@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from convert.network import FrontLayer
 from convert.quantise.preprocessing import PRESETS, Preprocessing, triple
+from convert.weights.allowed import INERT
 from edge.model.contract import InputSpec
 
 from .errors import UsageError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from convert.weights.file import Weights
 
 _DEFAULT_LABELS = ("benign", "malignant")
-_INERT = ("InputLayer", "Resizing", "ZeroPadding2D", "Dropout", "Identity")
+_PASSED_OVER = ("InputLayer", "Resizing", "ZeroPadding2D", *INERT)
 _LEAST_SPAN = 0.25
 """What reaches the first convolution spans more than this, unless it was scaled down twice."""
 ASK_PIXELS = (
@@ -204,7 +205,7 @@ def _scaling_in_front(weights: Weights) -> Iterator[FrontLayer]:
                 "invert": layer.invert,
             }
             yield FrontLayer(layer.name, kind, settings)
-        elif kind not in _INERT and not kind.startswith("Random") and "Noise" not in kind:
+        elif kind not in _PASSED_OVER:
             return
 
 
