@@ -31,7 +31,14 @@ RAW_ENCODINGS = (("uint8", 1.0, 0), ("int8", 1.0, -128))
 _LIMIT = 1e9
 """No number of a picture's values is larger: they are float32 in the end."""
 _FEW = 16
-_SINCE_2 = ("input.resize", "input.values", "output.activation", "positive")
+_SINCE_2 = (
+    "input.resize",
+    "input.values",
+    "output.activation",
+    "positive",
+    "outline",
+    "segmentation",
+)
 
 Triple = tuple[float, float, float]
 
