@@ -10,6 +10,7 @@ import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tests.support import dark
 from tests.support.pictures import MODELS, ROOT
 
 from .mutate import mutate_bytes, mutate_json, mutate_picture
@@ -62,7 +63,7 @@ def _files(name: str) -> list[bytes]:
 
 
 def _models() -> list[bytes]:
-    return [path.read_bytes() for path in MODELS.values()]
+    return [*(path.read_bytes() for path in MODELS.values()), dark.make_model()]
 
 
 def _graphs() -> dict[bytes, bytes]:
@@ -81,9 +82,10 @@ def _contracts() -> list[bytes]:
     from edge.model.file import unpack
 
     document = unpack(MODELS["float32"].read_bytes(), "model")[1]
-    own = json.dumps(document, indent=2, ensure_ascii=False).encode()
+    outlined = document | {"outline": dark.describe(), "segmentation": "outline"}
+    own = (json.dumps(d, indent=2, ensure_ascii=False).encode() for d in (document, outlined))
     hashes = dict(zip(_STAND_INS, _graphs(), strict=True))
-    return [own, *(_fill_in(data, hashes) for data in _files("contracts"))]
+    return [*own, *(_fill_in(data, hashes) for data in _files("contracts"))]
 
 
 def _fill_in(data: bytes, hashes: Mapping[bytes, bytes]) -> bytes:
@@ -98,10 +100,16 @@ def _check_analysis(analysis: Analysis, contract: Contract) -> None:
     if analysis.threshold is not None:
         is_positive = analysis.label == contract.positive
         assert is_positive == (analysis.probability >= analysis.threshold)
+    from edge.outline import MIN_SHARE
+
     width, height = analysis.size_wh
     for region in analysis.regions:
         assert 0 <= region.x < region.x + region.width <= width
         assert 0 <= region.y < region.y + region.height <= height
+    if (lesion := analysis.lesion) is not None:
+        assert 0 <= lesion.x < lesion.x + lesion.width <= width
+        assert 0 <= lesion.y < lesion.y + lesion.height <= height
+        assert MIN_SHARE <= lesion.share <= 1
     text = json.dumps(analysis.to_dict())
     assert not math.isnan(json.loads(text)["probability"])
 
@@ -148,6 +156,7 @@ def _prepare_contracts(folder: Path) -> Check:
     from edge.model.file import pack
 
     graphs = _graphs()
+    outline = dark.flatbuffer("int8").read_bytes()
     whole, plain, beside = (folder / name for name in ("whole", "plain", "contract.json"))
     image = np.random.default_rng(0).integers(0, 256, (90, 90, 3), np.uint8)
 
@@ -159,7 +168,8 @@ def _prepare_contracts(folder: Path) -> Check:
             beside.write_bytes(data)
             analyzer = Analyzer(plain, contract=beside, threads=1)
         else:
-            whole.write_bytes(pack(flatbuffer, data))
+            second = outline if hashlib.sha256(outline).hexdigest().encode() in data else None
+            whole.write_bytes(pack(flatbuffer, data, second))
             analyzer = Analyzer(whole, threads=1)
         contract = analyzer.contract
         assert contract.sha256.encode() == sha256

@@ -66,12 +66,17 @@ def describe(dtype: str = "int8") -> dict[str, Any]:
     }
 
 
-def write_model(path: Path, dtype: str = "int8", **changes: Any) -> Path:
-    """Write the shipped model with the network beside it; ``changes`` are its contract's."""
+def make_model(dtype: str = "int8", **changes: Any) -> bytes:
+    """Return the shipped model with the network beside it; ``changes`` are its contract's."""
     data, document = unpack(MODELS["int8"].read_bytes(), "model")
     document |= {"outline": describe(dtype), "segmentation": "outline", **changes}
     contract = json.dumps(document).encode()
-    path.write_bytes(pack(data, contract, flatbuffer(dtype).read_bytes()))
+    return pack(data, contract, flatbuffer(dtype).read_bytes())
+
+
+def write_model(path: Path, dtype: str = "int8", **changes: Any) -> Path:
+    """Write what :func:`make_model` returns, and return its path."""
+    path.write_bytes(make_model(dtype, **changes))
     return path
 
 
