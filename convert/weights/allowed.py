@@ -164,7 +164,7 @@ LAYERS: Mapping[str, Kind] = MappingProxyType(
         ),
         "LeakyReLU": Kind({"negative_slope": number()}, names={"alpha": "negative_slope"}),
         "ELU": Kind({"alpha": number()}),
-        "PReLU": Kind({"sharedaxes": maybe(some(whole(1, 3)))}),
+        "PReLU": Kind({"shared_axes": maybe(some(whole(1, 3)))}),
         "Softmax": Kind({"axis": axis}),
         "MaxPooling2D": _POOLING,
         "AveragePooling2D": _POOLING,

@@ -28,7 +28,7 @@ MAX_PARAMETERS = 64 << 20
 """No file that is read holds more: 4 bytes each."""
 _MAX_VALUES = 1 << 28
 """Of what a layer gives for one picture: 1 GiB in float32."""
-_USUAL_SIDE = 512
+_USUAL_SIDE = 224
 """Counted for a side that the model leaves open."""
 
 

@@ -136,7 +136,7 @@ def read_weights(
             notebook = NotebookWeights((), _by_layer(flat))
             return base(cache(partial(build_network, arrays=notebook.arrays)), notebook=notebook)
         return _read_described(
-            base, answer, flat, opened, code, say, given=architecture is not None
+            base, answer, flat, opened, code, say=say, given=architecture is not None
         )
     except WeightsError as error:
         raise WeightsError(f"{shown_path}: {error}") from error
@@ -167,8 +167,8 @@ def _read_described(
     flat: NDArray[np.float32],
     opened: Opened,
     code: str | None,
-    say: Callable[[str], None],
     *,
+    say: Callable[[str], None],
     given: bool,
 ) -> Weights:
     """Return the weights of a model that the file, or somebody, says."""

@@ -16,7 +16,7 @@ from convert.errors import WeightsError
 from edge.errors import shown
 
 from .declared import one_line
-from .rules import input_shape, numbers
+from .rules import input_shape, operand
 from .settings import layer_settings, let_through, operation_settings, own_class
 
 if TYPE_CHECKING:
@@ -256,7 +256,10 @@ class _Graph:
                 f"layer {shown(step.name)}{self._inside} is called with {shown(kwargs)}, which "
                 "changes what it does; build the model without it"
             )
-        return tuple(self._operand(value, step) for value in operands)
+        found = tuple(self._operand(value, step) for value in operands)
+        if not any(isinstance(each, Reference) for each in found):
+            raise WeightsError(f"layer {shown(step.name)}{self._inside} is called on nothing")
+        return found
 
     def _operand(self, value: Any, step: Step) -> Any:
         if isinstance(value, dict):
@@ -268,7 +271,7 @@ class _Graph:
                 f"layer {shown(step.name)}{self._inside} is called on {shown(value)}, not on "
                 "another layer's output"
             )
-        return numbers(value)
+        return let_through(operand, value, f"layer {shown(step.name)}{self._inside}: its operand")
 
     def _reference(self, entry: Sequence[Any]) -> Reference:
         """Return what ``[name, call, output]`` refers to."""

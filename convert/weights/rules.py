@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -81,10 +83,26 @@ def some(rule: Rule, most: int = 8) -> Rule:
 
 def numbers(value: Any) -> Any:
     """Let through a finite number, or lists of them in lists; also as Keras writes an array."""
-    if isinstance(value, dict) and value.get("class_name") in ("__numpy__", "__tensor__"):
-        value = value["config"].get("value") if isinstance(value.get("config"), dict) else None
+    value = _array(value).get("value") if isinstance(value, dict) else value
     _count(value, 4)
     return value
+
+
+def operand(value: Any) -> Any:
+    """Let through a finite number, or an array of float32."""
+    if not isinstance(value, dict):
+        return number()(value)
+    config = _array(value)
+    if config.get("dtype") != "float32":
+        raise ValueError("an array of float32")
+    _count(config.get("value"), 4)
+    return np.asarray(config["value"], np.float32)
+
+
+def _array(value: dict[str, Any]) -> dict[str, Any]:
+    config = value.get("config")
+    known = value.get("class_name") in ("__numpy__", "__tensor__")
+    return config if known and isinstance(config, dict) else {}
 
 
 def _count(value: Any, depth: int) -> int:
