@@ -97,7 +97,9 @@ class Graph:
         old = self._graph.tensors[operator.inputs[at]]
         buffer, tensor = schema.BufferT(), schema.TensorT()
         buffer.data = np.frombuffer(np.ascontiguousarray(values, np.float32).tobytes(), np.uint8)
-        tensor.name, tensor.shape, tensor.type = old.name + b"/folded", list(values.shape), 0
+        # The quantiser wants each name once; the converter may name two constants alike.
+        tensor.name = b"%s/folded%d" % (old.name, len(self._graph.tensors))
+        tensor.shape, tensor.type = list(values.shape), 0
         tensor.buffer = len(self._model.buffers)
         tensor.quantization = schema.QuantizationParametersT()
         operator.inputs[at] = len(self._graph.tensors)
