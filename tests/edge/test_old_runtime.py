@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from edge import Analyzer
 from tests.conftest import run_module
+from tests.support import dark
 from tests.support.pictures import MODELS, ROOT, SAMPLES
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PYTHON = ROOT / ".venv-tflite-runtime" / "bin" / "python"
 
@@ -58,6 +62,17 @@ def test_labels_regions_and_probabilities_are_the_same(variant: str) -> None:
         assert line["regions"] == here.to_dict()["regions"]
         assert abs(line["probability"] - here.probability) <= TOLERANCE[variant]
         assert line["label"] == here.label
+
+
+@pytest.mark.parametrize("dtype", dark.DTYPES)
+def test_the_outline_is_the_same(dtype: str, tmp_path: Path) -> None:
+    model = dark.write_model(tmp_path / "m.tflite", dtype)
+    options = ("pictures/samples", "--json", "--threads", "1", "--model", model)
+    result = run_module("edge.run", *options, python=PYTHON)
+    assert result.returncode == 0, result.stderr
+    analyzer = Analyzer(model, threads=1)
+    for line, path in zip(result.stdout.splitlines(), SAMPLES, strict=True):
+        assert json.loads(line)["lesion"] == analyzer.analyze(path).to_dict()["lesion"]
 
 
 def test_segmentation_is_the_notebooks_there_too() -> None:
