@@ -1,4 +1,4 @@
-"""A description of a model is data: each layer of the list is read as Keras reads it, or refused."""
+"""A description of a model is data: a layer of the list is read as Keras reads it, or refused."""
 
 from __future__ import annotations
 
@@ -58,6 +58,9 @@ def with_weights(model: Any) -> Any:
     for weights in model.weights:
         if "float" in str(weights.dtype):  # a variance is above 0
             weights.assign(generator.uniform(0.1, 0.6, weights.shape).astype(np.float32))
+    for each in model.layers:
+        if isinstance(each, L.Normalization) and each.weights:
+            each.finalize_state()
     return model
 
 
@@ -187,7 +190,7 @@ def test_every_operation_of_the_list_is_read_as_keras_reads_it(tmp_path: Path) -
 def test_a_network_with_branches_and_a_shared_layer_is_read_as_keras_reads_it(
     suffix: str, tmp_path: Path
 ) -> None:
-    image = keras.Input((SIDE, SIDE, 3))
+    image = keras.Input((SIDE, SIDE, 3), name="image")
     shared, norm = L.Conv2D(3, 3, padding="same", activation="relu"), L.BatchNormalization()
     x = shared(norm(shared(image)))
     gate = L.Dense(3, activation="sigmoid")(L.GlobalAveragePooling2D(keepdims=True)(x))
