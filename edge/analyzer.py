@@ -114,6 +114,9 @@ class Analyzer:
                 f"the model {self.contract.name!r} has no network for the lesion's outline; one "
                 "that has: --model dermoscopy"
             )
+        self._identity = self.contract.identity()
+        if self._outline is not None:
+            self._identity["outline_sha256"] = self._outline.outline.sha256
         self._beside = self.threads > 1 and usable_cores() > 1
 
     @property
@@ -212,7 +215,7 @@ class Analyzer:
                     regions = enlarge(regions, picture.scale, picture.size_wh)
             if (network := self._outline) is not None:
                 probabilities = network.predict(image_bgr)
-                lesion = find_lesion(probabilities, network.threshold, picture.size_wh)
+                lesion = find_lesion(probabilities, network.outline.threshold, picture.size_wh)
             timings.segment = (time.perf_counter() - begun) * 1e3
             return regions, lesion
 
@@ -237,7 +240,7 @@ class Analyzer:
             warnings=picture.warnings,
             positive=self.contract.positive,
             image=picture.name,
-            model=self.contract.identity(),
+            model=self._identity,
             probabilities=by_label,
             lesion=found[1],
             segmentation=self.segmentation,

@@ -52,7 +52,7 @@ class Analysis:
     image: str = "picture"
     """The picture's path, as it was given."""
     model: Mapping[str, str] = field(default_factory=dict)
-    """What answered: name, variant, SHA-256 of the flatbuffer."""
+    """What answered: name, variant, SHA-256 of the flatbuffer, and of the outline's if it ran."""
     probabilities: Mapping[str, float] = field(default_factory=dict)
     """Of every label of the model, 0..1, by label, in the contract's order."""
     lesion: Lesion | None = None

@@ -49,7 +49,7 @@ exit status: 0 all pictures analysed, 1 at least one failed or the model can't b
    "model": {{"name", "variant", "sha256"}}, "warnings": []}}
 where the model's network outlines the lesion, in place of the regions or, with --segmentation both,
 beside them: "lesion": null or {{"x", "y", "width", "height", "area", "share": part of the picture,
-"outline": [[[x, y], ...], ...]: polygons}};
+"outline": [[[x, y], ...], ...]: polygons}}, and in "model" the network's "outline_sha256";
 of a model with more than two labels also "probabilities": {{label: P, ...}}; "probability" is that
 of its positive label, and "threshold" null where the most probable label is always the answer;
 or, for a picture that failed, {{"image", "error": {{"type", "message"}}}}. Where only the annotated

@@ -86,7 +86,7 @@ class Lines:
                 label = f"{_BOLD_YELLOW}{label}{_PLAIN}"
             shown = _shorten(name, self._width).ljust(self._width)
             answer = self._answer(analysis)
-            found = analysis.found.replace(" of the picture", "").removesuffix(" found")
+            found = analysis.found.replace(" of the picture", "").replace(" found", "")
             text = f"{shown}  {label}  {answer}  {found:>{self._found}}  {time:>8}"
         else:
             text = f"{name}: {analysis.label}, {analysis.answer}, {_locate(analysis)}, {time}"

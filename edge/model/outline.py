@@ -24,6 +24,8 @@ class Outline:
     graph: Graph
     threshold: float
     """Lesion is where P(lesion) is at least this."""
+    sha256: str
+    """Of the flatbuffer, hexadecimal."""
 
 
 def parse_outline(
@@ -49,7 +51,7 @@ def parse_outline(
         raise read.refuse("input.resize", "'stretch'", spec.resize)
     title = f"the outline network of {document['name']!r}"
     graph = Graph(flatbuffer, spec, parse_output(read, ("sigmoid",)), None, title)
-    return Outline(graph, read.number("threshold", 0.0, 1.0))
+    return Outline(graph, read.number("threshold", 0.0, 1.0), read.text("flatbuffer.sha256"))
 
 
 class OutlineNetwork(Network):
@@ -67,8 +69,7 @@ class OutlineNetwork(Network):
 
     def __init__(self, outline: Outline, name: str) -> None:
         super().__init__(outline.graph, f"{name}: outline.tflite")
-        self.threshold = outline.threshold
-        """Lesion is where P(lesion) is at least this."""
+        self.outline = outline
 
     def predict(self, image_bgr: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return P(lesion) at the places of a grid that covers the whole picture.

@@ -26,6 +26,8 @@ from edge.run import main
 from tests.support import dark
 from tests.support.pictures import MODELS
 
+from .test_several_labels import terminal
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -203,6 +205,8 @@ def test_both_can_be_asked_for_and_each_is_as_alone(model: Path, scene: NDArray[
     brought, otsu, both = (
         Analyzer(model, segmentation=asked).analyze(scene) for asked in (None, "otsu", "both")
     )
+    sha256 = dark.describe()["flatbuffer"]["sha256"]
+    assert brought.model == both.model == {**otsu.model, "outline_sha256": sha256}
     assert brought.to_dict().keys() ^ both.to_dict().keys() == {"regions"}
     assert otsu.to_dict().keys() ^ both.to_dict().keys() == {"lesion"}
     assert both.regions == otsu.regions == find_regions(scene)
@@ -338,6 +342,22 @@ def test_the_table_has_columns_for_what_was_looked_for(
     with (tmp_path / "t.csv").open(encoding="utf-8-sig") as file:
         (row,) = csv.DictReader(file)
     assert (row["regions"], row["lesion_x"], row["lesion_share"]) == ("1", "10", "0.0034")
+
+
+@pytest.mark.parametrize("segmentation", ["outline", "both"])
+@pytest.mark.parametrize("columns", [100, 200])
+def test_on_a_terminal_lines_fit_its_width_and_stand_in_columns(
+    columns: int, segmentation: str, int8_analyzer: Analyzer, scene: NDArray[np.uint8]
+) -> None:
+    found = replace(int8_analyzer.analyze(scene), segmentation=segmentation, image="x" * 300)
+    lesions = (None, LESION, replace(LESION, share=0.5), replace(LESION, share=1.0))
+    with terminal(columns) as stream:
+        lines = Lines(int8_analyzer.contract, 0.5, stream, colour=False, segmentation=segmentation)
+        told = [lines.result(replace(found, lesion=lesion)) for lesion in lesions]
+    assert len({len(line) for line in told}) == 1
+    assert len(told[0]) <= columns
+    assert "  no lesion" in told[0]
+    assert "  lesion 0.3 %" in told[1]
 
 
 @pytest.mark.parametrize("zoom", [1, 3])
