@@ -1,0 +1,182 @@
+"""Judge a dermoscopy model: ``python -m models.training.evaluate MODEL.keras FOLDER...``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+
+from convert.errors import ConvertError, UsageError
+
+from .efficientnet_lite import PIXEL_DIVISOR, PIXEL_OFFSET
+from .figures import auc_interval, rates
+from .sources import SourceSpec, load_source
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import keras
+    from numpy.typing import NDArray
+
+_CHUNK = 32
+_BINS = 10
+
+
+def inputs_of(
+    pictures: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], side: int
+) -> NDArray[np.float32]:
+    """Return (count, side, side, 3) float32: BGR pictures of any size as the networks take them.
+
+    The picture is stretched to a square by ``INTER_LINEAR_EXACT``, which gives the same bytes on
+    every processor.
+    """
+    resized = [
+        cv2.resize(picture, (side, side), interpolation=cv2.INTER_LINEAR_EXACT)
+        for picture in pictures
+    ]
+    rgb = np.stack(resized)[..., ::-1].astype(np.float32)
+    inputs: NDArray[np.float32] = (rgb - np.float32(PIXEL_OFFSET)) / np.float32(PIXEL_DIVISOR)
+    return inputs
+
+
+def predict(
+    network: keras.Model, pictures: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], side: int
+) -> NDArray[np.float32]:
+    """Return what a network of one output says of BGR pictures: (count, ...) float32."""
+    parts = [
+        np.asarray(
+            network.predict_on_batch(inputs_of(pictures[start : start + _CHUNK], side)), np.float32
+        )
+        for start in range(0, len(pictures), _CHUNK)
+    ]
+    return np.concatenate(parts)
+
+
+def logit(probabilities: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Return ``log(p / (1 - p))``, with p kept a little off 0 and 1."""
+    p = np.clip(probabilities.astype(np.float64), 1e-7, 1 - 1e-7)
+    return np.log(p / (1 - p))
+
+
+def jaccard(maps: NDArray[np.float32], masks: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return (count,): the Jaccard index at the masks' own size.
+
+    Args:
+        maps: (count, side / 4, side / 4, 1), 0..1; resized bilinearly, lesion from 0.5.
+        masks: (count, height, width), lesion from 128.
+
+    """
+    values = []
+    for guess, mask in zip(maps[..., 0], masks, strict=True):
+        lesion = cv2.resize(guess, mask.shape[::-1], interpolation=cv2.INTER_LINEAR) > 0.5
+        truth = mask > 127
+        values.append((lesion & truth).sum() / max((lesion | truth).sum(), 1))
+    return np.array(values)
+
+
+def calibration_error(
+    malignant: NDArray[np.bool_], probabilities: NDArray[np.floating[Any]]
+) -> float:
+    """Return the expected calibration error over ten bins of equal width."""
+    bins = np.minimum((probabilities * _BINS).astype(int), _BINS - 1)
+    total = 0.0
+    for i in range(_BINS):
+        inside = bins == i
+        if inside.any():
+            gap = abs(float(probabilities[inside].mean()) - float(malignant[inside].mean()))
+            total += gap * inside.mean()
+    return total
+
+
+def fit_calibration(
+    malignant: NDArray[np.bool_],
+    logits: NDArray[np.floating[Any]],
+    weights: NDArray[np.floating[Any]],
+) -> tuple[float, float]:
+    """Return slope and offset of Platt's calibration: ``sigmoid(slope * logit + offset)``."""
+    model = LogisticRegression(C=1e6).fit(logits[:, None], malignant, sample_weight=weights)
+    return float(model.coef_[0, 0]), float(model.intercept_[0])
+
+
+def threshold_at(
+    malignant: NDArray[np.bool_],
+    probabilities: NDArray[np.floating[Any]],
+    sensitivity: float,
+    weights: NDArray[np.floating[Any]],
+) -> float:
+    """Return the largest threshold that finds at least a share of the melanomas."""
+    found = probabilities[malignant]
+    order = np.argsort(-found, kind="stable")
+    share = np.cumsum(weights[malignant][order]) / weights[malignant].sum()
+    return float(found[order][int(np.searchsorted(share, sensitivity))])
+
+
+def judge(
+    malignant: NDArray[np.bool_],
+    probabilities: NDArray[np.floating[Any]],
+    threshold: float,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Return the figures of a set: AUC with its interval, rates, calibration error."""
+    low, high = auc_interval(malignant, probabilities, seed)
+    return {
+        "pictures": len(malignant),
+        "melanomas": int(malignant.sum()),
+        "auc": round(float(roc_auc_score(malignant, probabilities)), 4),
+        "auc_95": [round(low, 4), round(high, 4)],
+        **rates(malignant, probabilities, threshold),
+        "calibration_error": round(calibration_error(malignant, probabilities), 4),
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m models.training.evaluate",
+        description="Print a classifier's figures on labelled folders, as JSON.",
+        epilog="Research and education only, not a diagnosis.",
+    )
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a .keras file")
+    parser.add_argument(
+        "folders", type=Path, nargs="+", metavar="FOLDER", help="with labels.csv (image_id, label)"
+    )
+    parser.add_argument("--threshold", type=float, default=0.5, metavar="P", help="(default: 0.5)")
+    parser.add_argument(
+        "--fold", type=int, metavar="N", help="only this fold of folders that have folds"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        figures = {
+            folder.name: _judge_folder(options.model, folder, options.threshold, options.fold)
+            for folder in options.folders
+        }
+    except ConvertError as error:
+        print(f"evaluate: {error}", file=sys.stderr)
+        return 2 if isinstance(error, UsageError) else 1
+    print(json.dumps(figures, indent=2))
+    return 0
+
+
+def _judge_folder(model: Path, folder: Path, threshold: float, fold: int | None) -> dict[str, Any]:
+    import keras
+
+    network = keras.saving.load_model(model, compile=False)
+    source = load_source(folder.parent, SourceSpec(folder.name, "", 1.0))
+    chosen = (
+        np.flatnonzero(source.fold == fold) if fold is not None else np.arange(len(source.fold))
+    )
+    if not 0 < source.malignant[chosen].sum() < len(chosen):
+        raise UsageError(f"{folder}: expected both labels among the pictures to judge")
+    probabilities = predict(network, source.pictures[chosen], network.input_shape[1])[:, 0]
+    return judge(source.malignant[chosen], probabilities, threshold)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

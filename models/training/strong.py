@@ -1,0 +1,165 @@
+"""Train the classifier: ``python -m models.training.strong DATA_DIR --start PTH --out DIR``.
+
+EfficientNet-Lite0 from ImageNet weights learns melanoma against the rest from several sources at
+once, and the lesion's mask beside it where there is one.  Calibration and thresholds come from the
+fold that is held out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from convert.errors import ConvertError, UsageError
+from edge.files import write_atomically
+
+from .augment import Batches, Mixture
+from .efficientnet_lite import build_classifier, copy_weights, load_start_weights
+from .evaluate import fit_calibration, judge, logit, predict, threshold_at
+from .loop import Example, Schedule, map_loss, prepare, train
+from .options import add_common_options, versions
+from .sources import SourceSpec, load_source
+from .steps import say
+from .torch_file import read_tensors
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import keras
+    from numpy.typing import NDArray
+
+    from .sources import Source
+
+SIDE = 224
+_CC0 = "ISIC 2017 challenge data, CC0"
+SOURCES = (
+    SourceSpec("ham10000_256", "CC BY-NC 4.0", 0.38),
+    SourceSpec("isic2017_train_256", _CC0, 0.34, squashed=True, masks="isic2017_train_256_masks"),
+    SourceSpec("isic2017_train_512", _CC0, 0.22),
+    SourceSpec("isic2018_task1_new_512", "ISIC archive, not checked", 0.06),
+)
+FREE_SOURCES = tuple(source for source in SOURCES if source.licence == _CC0)
+SCHEDULE = Schedule(steps=1400, stages=((0.55, 160), (0.25, 192), (0.2, SIDE)))
+FREE_STEPS = 900
+MIXTURE = Mixture()
+MAP_WEIGHT = 0.5
+OPERATING_POINTS = {"screening": 0.95, "balanced": 0.85, "specific": 0.7}
+"""Sensitivities on the held-out fold."""
+_LEAST_MELANOMAS = 10
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m models.training.strong",
+        description="Train the classifier of the dermoscopy model.",
+        epilog="Research and education only, not a diagnosis.",
+    )
+    add_common_options(parser, SCHEDULE.steps)
+    parser.add_argument(
+        "--free",
+        action="store_true",
+        help=f"only from sources that are CC0, by default in {FREE_STEPS} steps",
+    )
+    options = parser.parse_args(arguments)
+    if options.free and options.steps == SCHEDULE.steps:
+        options.steps = FREE_STEPS
+    try:
+        _train(options)
+    except ConvertError as error:
+        print(f"train: {error}", file=sys.stderr)
+        return 2 if isinstance(error, UsageError) else 1
+    return 0
+
+
+def _train(options: argparse.Namespace) -> None:
+    prepare(options.seed, options.threads)
+    options.out.mkdir(parents=True, exist_ok=True)
+    specs = FREE_SOURCES if options.free else SOURCES
+    sources = [load_source(options.data, spec, any_data=options.any_data) for spec in specs]
+    schedule = dataclasses.replace(SCHEDULE, steps=options.steps)
+    network = build_classifier(None, dropout=0.2, block_dropout=0.1, lesion_map=True)
+    load_start_weights(network, read_tensors(options.start))
+    batches = Batches(sources, MIXTURE, options.held_out)
+
+    def draw(side: int, rng: np.random.Generator) -> Example:
+        batch = batches.draw(side, rng)
+        known = batch.map_known / max(float(batch.map_known.mean()), 0.2)
+        ones = np.ones(len(known), np.float32)
+        return Example(batch.inputs, [batch.malignant, batch.maps], [ones, known])
+
+    train(
+        network,
+        draw,
+        ["binary_crossentropy", map_loss],
+        [1.0, MAP_WEIGHT],
+        schedule,
+        seed=options.seed,
+        folder=options.out,
+    )
+    final = build_classifier(SIDE)
+    copy_weights(network, final)
+    figures: dict[str, Any] = {
+        "schedule": dataclasses.asdict(schedule),
+        "mixture": dataclasses.asdict(MIXTURE),
+        "map_weight": MAP_WEIGHT,
+        "seed": options.seed,
+        "data": {
+            source.spec.folder: {**dataclasses.asdict(source.spec), "sha256": source.fingerprint}
+            for source in sources
+        },
+        "versions": versions(),
+    }
+    if options.held_out is not None:
+        figures["held_out"] = calibrate(final, sources, options.held_out)
+        say(json.dumps(figures["held_out"], indent=2))
+    final.save(options.out / "classifier.keras")
+    write_atomically(
+        options.out / "classifier.json", (json.dumps(figures, indent=2) + "\n").encode()
+    )
+
+
+def calibrate(network: keras.Model, sources: Sequence[Source], fold: int) -> dict[str, Any]:
+    """Calibrate a trained classifier on a fold and return its figures there.
+
+    Platt's slope and offset go into the last layer, which is the same as applying them after it.
+    Each source has the same weight, whatever its size.
+    """
+    judged: list[tuple[str, NDArray[np.bool_], NDArray[np.float64]]] = []
+    for source in sources:
+        chosen = np.flatnonzero(source.fold == fold)
+        if source.malignant[chosen].sum() < _LEAST_MELANOMAS:
+            continue
+        logits = logit(predict(network, source.pictures[chosen], SIDE)[:, 0])
+        judged.append((source.spec.folder, source.malignant[chosen], logits))
+    truth = np.concatenate([malignant for _, malignant, _ in judged])
+    logits = np.concatenate([values for _, _, values in judged])
+    weights = np.concatenate([np.full(len(values), 1 / len(values)) for _, _, values in judged])
+    weights *= len(weights) / weights.sum()
+    slope, offset = fit_calibration(truth, logits, weights)
+    last = network.get_layer("probability")
+    kernel, bias = last.get_weights()
+    last.set_weights([kernel * slope, bias * slope + offset])
+    probabilities = 1 / (1 + np.exp(-(slope * logits + offset)))
+    points = {
+        name: round(threshold_at(truth, probabilities, sensitivity, weights), 4)
+        for name, sensitivity in OPERATING_POINTS.items()
+    }
+    return {
+        "fold": fold,
+        "calibration": {"slope": slope, "offset": offset},
+        "thresholds": points,
+        "sets": {
+            name: judge(malignant, 1 / (1 + np.exp(-(slope * values + offset))), points["balanced"])
+            for name, malignant, values in judged
+        },
+    }
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
