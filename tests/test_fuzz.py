@@ -29,7 +29,7 @@ pytestmark = [
 ]
 
 SEED = 5
-CASES = {"pictures": 400, "models": 400, "contracts": 400, "camera": 60, "weights": 12}
+CASES = {"pictures": 400, "models": 400, "contracts": 400, "camera": 60, "weights": 12, "whole": 60}
 
 
 @pytest.mark.parametrize("name", TARGETS)

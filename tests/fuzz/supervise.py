@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from tests.support.pictures import ROOT
 
+from .targets import TARGETS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MEMORY = 1 << 30
 SLOW_S = 5.0
 """Processor time from which on a case is a finding; a shared machine's clock says little."""
 _HANG_S = 60.0
@@ -60,12 +61,12 @@ class Tally:
         return sum(self.outcomes.values())
 
 
-def run_cases(target: str, seed: int, first: int, end: int, *, memory: int = MEMORY) -> Tally:
+def run_cases(target: str, seed: int, first: int, end: int) -> Tally:
     """Run the cases ``first`` to ``end`` of a target in child processes and count the outcomes.
 
     A case that kills its process, or hangs, is a finding; the next one gets a new process.
     """
-    tally = Tally(target)
+    tally, memory = Tally(target), TARGETS[target].memory
     while first < end:
         first = _run_worker(tally, seed, first, end, memory)
     return tally

@@ -14,7 +14,9 @@ from tests.support import dark
 from tests.support.pictures import MODELS, ROOT
 
 from .mutate import mutate_bytes, mutate_json, mutate_picture
+from .mutate_model import mutate_model
 from .stream import prepare_stream
+from .whole import prepare_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -44,6 +46,8 @@ class Target:
     The check returns if a case is accepted, raises a ``LesionEdgeError`` if it is refused, and an
     ``AssertionError`` if it is accepted and something is wrong with that.
     """
+    memory: int = 1 << 30
+    """What its process may map."""
 
     def case(self, corpus: Sequence[bytes], seed: int, number: int) -> bytes:
         """Return the case: the corpus itself first, then one mutation after another."""
@@ -210,6 +214,7 @@ TARGETS = {
         Target("contracts", _contracts, mutate_json, _prepare_contracts),
         Target("camera", lambda: _files("camera"), mutate_picture, lambda _: prepare_stream()),
         Target("weights", lambda: _files("weights"), mutate_bytes, _prepare_weights),
+        Target("whole", lambda: _files("whole"), mutate_model, prepare_whole, memory=8 << 30),
     )
 }
 
