@@ -105,5 +105,11 @@ def find_lesion(
 def _rescale(
     corners: NDArray[Any], from_wh: tuple[int, int], to_wh: tuple[int, int]
 ) -> NDArray[np.int32]:
-    """Return the pixels, (n, 2), in a grid of another size that the pixels' middles lie in."""
-    return np.floor((corners + 0.5) * (np.array(to_wh) / from_wh)).astype(np.int32)
+    """Return the pixels, (n, 2), in a grid of another size that the pixels' middles lie in.
+
+    What is at the border stays at the border.
+    """
+    old, new = np.array(from_wh), np.array(to_wh)
+    middles = np.floor((corners + 0.5) * (new / old))
+    ends = np.where(corners == old - 1, new - 1, middles)
+    return np.where(corners == 0, 0, ends).astype(np.int32)

@@ -161,9 +161,13 @@ def test_where_there_is_next_to_nothing_there_is_no_lesion() -> None:
     line = nothing.copy()
     line[50] = 1  # a hair has no inside
     assert find_lesion(line, 0.5, (100, 100)) is None
-    full = find_lesion(nothing + 1, 0.5, (33, 7))
+
+
+@pytest.mark.parametrize("size_wh", [(33, 7), (2000, 3001), (5000, 40)])
+def test_what_reaches_the_border_reaches_it_at_any_size(size_wh: tuple[int, int]) -> None:
+    full = find_lesion(np.ones((10, 10), np.float32), 0.5, size_wh)
     assert full is not None
-    assert (full.x, full.y, full.width, full.height, full.share) == (0, 0, 33, 7, 1.0)
+    assert (full.x, full.y, full.width, full.height, full.share) == (0, 0, *size_wh, 1.0)
 
 
 def test_the_threshold_is_where_lesion_begins() -> None:
