@@ -22,7 +22,6 @@ from edge.picture.decode import (
 
 from .errors import LesionEdgeError, ModelError
 from .files import printable
-from .outline import Lesion, find_lesion
 from .parallel import default_threads, map_ordered, side_by_side, usable_cores
 from .results import SEGMENTATIONS, Analysis, Timings
 from .segmentation import MIN_AREA, Region, enlarge, find_regions
@@ -34,6 +33,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge.model.contract import Contract
+
+    from .outline import Lesion
 
     Source: TypeAlias = Union[str, os.PathLike[str], NDArray[np.uint8], Picture]  # noqa: UP007
 
@@ -214,6 +215,8 @@ class Analyzer:
                 if picture.scale > 1:
                     regions = enlarge(regions, picture.scale, picture.size_wh)
             if (network := self._outline) is not None:
+                from .outline import find_lesion  # no start without an outline pays for it
+
                 probabilities = network.predict(image_bgr)
                 lesion = find_lesion(probabilities, network.outline.threshold, picture.size_wh)
             timings.segment = (time.perf_counter() - begun) * 1e3

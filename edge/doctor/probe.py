@@ -108,7 +108,8 @@ def model() -> None:
         else:
             file = load_model_file(path)
             contract = parse_contract(file.document, name)
-            parse_outline(file.document, file.outline, name)
+            if file.outline is not None:
+                parse_outline(file.document, file.outline, name)
     except ModelError as error:
         _print(model_error=_line(error))
         return

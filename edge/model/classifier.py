@@ -15,12 +15,13 @@ from .interpreter import complete, make_interpreter
 from .load import load_model_file
 from .named import find_model
 from .network import Graph, Network
-from .outline import OutlineNetwork, parse_outline
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge.results import Timings
+
+    from .outline import Outline, OutlineNetwork
 
 
 _SUM = 1e-3
@@ -61,7 +62,11 @@ class Classifier(Network):
             interpreter = make_interpreter(file.flatbuffer, num_threads, name)
             self.document = complete(self.document, interpreter, name)
         self.contract = parse_contract(self.document, name)
-        self._outline = parse_outline(self.document, file.outline, name)
+        self._outline: Outline | None = None
+        if file.outline is not None:
+            from .outline import parse_outline  # no start without an outline pays for it
+
+            self._outline = parse_outline(self.document, file.outline, name)
         graph = Graph(
             file.flatbuffer,
             self.contract.input,
@@ -76,7 +81,11 @@ class Classifier(Network):
 
         None where the model brings none.  Raises what the class raises.
         """
-        return None if self._outline is None else OutlineNetwork(self._outline, self._name)
+        if self._outline is None:
+            return None
+        from .outline import OutlineNetwork
+
+        return OutlineNetwork(self._outline, self._name)
 
     def predict(
         self, image_bgr: NDArray[np.uint8], timings: Timings | None = None

@@ -28,10 +28,8 @@ class Outline:
     """Of the flatbuffer, hexadecimal."""
 
 
-def parse_outline(
-    document: Mapping[str, Any], flatbuffer: bytes | None, name: str
-) -> Outline | None:
-    """Check what a contract says of the network; return it, or None where there is none.
+def parse_outline(document: Mapping[str, Any], flatbuffer: bytes, name: str) -> Outline:
+    """Check what a contract says of the network, and return it.
 
     Args:
         document: the whole contract, one that :func:`edge.model.contract.parse_contract` took.
@@ -42,8 +40,6 @@ def parse_outline(
         ModelError: a key is missing or has a value that this runtime can't honour.
 
     """
-    if flatbuffer is None:
-        return None
     read = Reader(document, name).inside("outline")
     spec = parse_input(read)
     if spec.resize != "stretch":

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from edge import Analyzer, Lesion, ModelError, Picture, PredictionError, annotate, find_regions
 from edge.cli.lines import Lines
 from edge.doctor.software import check_model, check_runtime
-from edge.model import classifier as edge_classifier
+from edge.model import outline as edge_outline
 from edge.model.classifier import Classifier
 from edge.outline import MIN_SHARE, find_lesion
 from edge.picture.comment import read_comment
@@ -238,7 +238,7 @@ def test_a_model_answers_as_ever_where_it_brings_no_outline(scene: NDArray[np.ui
 def test_who_asks_for_regions_loads_no_second_network(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(edge_classifier, "OutlineNetwork", lambda *_: pytest.fail("was loaded"))
+    monkeypatch.setattr(edge_outline, "OutlineNetwork", lambda *_: pytest.fail("was loaded"))
     Analyzer(model, segmentation="otsu")
 
 
