@@ -78,6 +78,8 @@ def answer(
         return _read(request, hdf5, allow_keras)
     except WeightsError as error:
         said = str(error)
+    except ImportError as error:
+        said = f"Keras can't be started in a process of its own: {one_line(error)}"
     except MemoryError:
         said = "it takes more memory than a model for a small computer should"
     except Exception as error:  # noqa: BLE001 - h5py answers damage with nearly every one

@@ -25,6 +25,7 @@ from convert.weights.file import read_weights  # noqa: E402
 from convert.weights.judge import judge  # noqa: E402
 from convert.weights.plan import MAX_CONFIG_BYTES, Plan, read_plan  # noqa: E402
 from convert.weights.recognise import recognise  # noqa: E402
+from tests.support.pictures import ROOT  # noqa: E402
 from tests.support.weights import read_here  # noqa: E402
 
 if TYPE_CHECKING:
@@ -342,6 +343,25 @@ def test_what_keras_2_writes_is_read_the_same(*, sequential: bool) -> None:
                 plan_of(config)
         else:
             assert recognise(build(plan_of(config), "zeros")) is None
+
+
+@pytest.mark.parametrize("name", ["keras2.h5", "keras2.keras"])
+def test_files_that_keras_2_wrote_answer_as_there(name: str) -> None:
+    """By tf_keras 2.21: a frozen model inside, statistics, a shared gate; Keras 3 loads neither."""
+    path = ROOT / "tests/convert/data" / name
+    weights = read_weights(path)
+    image = (np.arange(10 * 12 * 3, dtype=np.float32) * 37 % 256).reshape(1, 10, 12, 3)
+    said_there = [[0.2398665, 0.175711, 0.5844224]]
+    np.testing.assert_allclose(weights.model(image), said_there, atol=1e-6)
+    assert (weights.activation, weights.outputs, weights.size_wh) == ("softmax", 3, (12, 10))
+    with pytest.raises((TypeError, ValueError)):
+        keras.saving.load_model(path, compile=False)
+
+
+def test_the_page_on_models_names_all_that_a_model_may_be_built_from() -> None:
+    page = (ROOT / "docs/models.md").read_text()
+    named = {*LAYERS, *ACTIVATIONS, *(kind for _, kind in OPERATIONS)} - {"InputLayer"}
+    assert [name for name in sorted(named) if f"`{name}`" not in page] == []
 
 
 def test_what_keras_1_writes_is_refused_with_what_to_do() -> None:
