@@ -132,12 +132,12 @@ def test_an_answer_that_is_no_probabilities_is_no_number_to_the_gate() -> None:
 
 
 def test_keras_one_sigmoid_is_the_probability_of_the_second_label() -> None:
-    def model(values: Any, *, training: bool) -> Any:
-        assert not training
-        return values[:, 0, 0, :1]
+    class FirstChannel:
+        def predict_on_batch(self, values: Any) -> Any:
+            return values[:, 0, 0, :1]
 
     answers = keras_answers(
-        cast("keras.Model", model), PRESETS["keras"], [np.full((1, 1, 3), 51, np.uint8)]
+        cast("keras.Model", FirstChannel()), PRESETS["keras"], [np.full((1, 1, 3), 51, np.uint8)]
     )
     assert answers == pytest.approx(np.array([[0.8, 0.2]]))
 
