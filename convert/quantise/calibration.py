@@ -10,7 +10,7 @@ import numpy as np
 from convert.network import LAYERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -86,20 +86,30 @@ def observe_ranges(float32: bytes, images: Iterable[NDArray[np.uint8]]) -> Range
     for tensor, layer in rest:
         headroom = BODY_OUTPUT_HEADROOM if layer == BODY_OUTPUT else HEADROOM
         low, high = ranges.get(layer, (0.0, 0.0))
-        seen_low, seen_high = widen(seen[tensor["name"]], headroom)
+        seen_low, seen_high = with_headroom(seen[tensor["name"]], headroom)
         ranges[layer] = (min(low, seen_low), max(high, seen_high))
     return ranges
 
 
 def observe_tensors(float32: bytes, inputs: Iterable[NDArray[np.float32]]) -> Ranges:
-    """Run a float32 graph and return the smallest and the largest value of each tensor, and 0.
+    """Run a float32 graph and return each tensor's smallest and largest value, and 0, by name."""
+    seen: Ranges = {}
+    for values in run_on(float32, inputs):
+        widen_to(seen, values)
+    return seen
+
+
+def run_on(
+    float32: bytes, inputs: Iterable[NDArray[np.float32]]
+) -> Iterator[dict[str, NDArray[np.float32]]]:
+    """Run a float32 graph and yield what its input and its operations' float32 outputs hold.
 
     Args:
         float32: a flatbuffer with a float32 input.
         inputs: what the input takes, one after the other, without the batch.
 
-    Returns:
-        By the name of the tensor: of the input and of each operation's float32 outputs.
+    Yields:
+        For each input the tensors' values by the tensors' names.
 
     """
     interpreter = open_undelegated(float32, experimental_preserve_all_tensors=True, num_threads=2)
@@ -108,18 +118,20 @@ def observe_tensors(float32: bytes, inputs: Iterable[NDArray[np.float32]]) -> Ra
     details = {tensor["index"]: tensor for tensor in interpreter.get_tensor_details()}
     computed = [details[output] for each in operations(interpreter) for output in each["outputs"]]
     watched = [picture, *(tensor for tensor in computed if tensor["dtype"] is np.float32)]
-    seen = {tensor["name"]: (0.0, 0.0) for tensor in watched}
-    for values in inputs:
-        interpreter.set_tensor(picture["index"], values.reshape(picture["shape"]))
+    for each in inputs:
+        interpreter.set_tensor(picture["index"], each.reshape(picture["shape"]))
         interpreter.invoke()
-        for tensor in watched:
-            found = interpreter.get_tensor(tensor["index"])
-            low, high = seen[tensor["name"]]
-            seen[tensor["name"]] = (min(low, float(found.min())), max(high, float(found.max())))
-    return seen
+        yield {tensor["name"]: interpreter.get_tensor(tensor["index"]) for tensor in watched}
 
 
-def widen(values: tuple[float, float], headroom: float) -> tuple[float, float]:
+def widen_to(seen: Ranges, values: Mapping[str, NDArray[np.float32]]) -> None:
+    """Widen ranges, which hold 0, to what tensors hold."""
+    for name, found in values.items():
+        low, high = seen.get(name, (0.0, 0.0))
+        seen[name] = (min(low, float(found.min())), max(high, float(found.max())))
+
+
+def with_headroom(values: tuple[float, float], headroom: float) -> tuple[float, float]:
     """Return a range with headroom, rounded away from zero to three digits.
 
     So the last bits of a processor's float arithmetic don't reach the quantised file: it comes

@@ -94,7 +94,8 @@ class Graph:
     def replace_constant(self, operator: Any, at: int, values: NDArray[np.float32]) -> None:
         """Give one operation another float32 constant; what others take stays."""
         schema = self._library.schema_fb
-        old = self._graph.tensors[operator.inputs[at]]
+        before = int(operator.inputs[at])
+        old = self._graph.tensors[before]
         buffer, tensor = schema.BufferT(), schema.TensorT()
         buffer.data = np.frombuffer(np.ascontiguousarray(values, np.float32).tobytes(), np.uint8)
         # The quantiser wants each name once; the converter may name two constants alike.
@@ -105,3 +106,6 @@ class Graph:
         operator.inputs[at] = len(self._graph.tensors)
         self._model.buffers.append(buffer)
         self._graph.tensors.append(tensor)
+        sharing = {each.buffer for each in self._graph.tensors if each is not old}
+        if not self.consumers(before) and old.buffer not in sharing:
+            self._model.buffers[old.buffer].data = None  # or the file would keep it
