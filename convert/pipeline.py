@@ -86,7 +86,7 @@ def run(job: Job, say: Callable[[str], None]) -> Outcome:
         passes = each.passes
         if variant == "int8" and plain:
             faster = timings[_PLAIN][0] / timings[variant][0]
-            passes = (*passes, f"{faster:.2f} times as fast as before it was rewritten")
+            passes = (*passes, f"{faster:.2g} times as fast as before it was rewritten")
         rows.append(Row(variant, len(data), parity, *timings[variant], over, passes))
         if not over:
             files[variant] = data
