@@ -129,7 +129,7 @@ def _convert(options: argparse.Namespace) -> int:
         "threshold": job.meaning.threshold,
         "calibration_pictures": len(job.calibration),
         "held_out_pictures": len(job.held_out),
-        "notes": list(job.notes),
+        "notes": list(outcome.notes),
     }
     failed = [f"{row.variant}: {over}" for row in outcome.rows for over in row.over]
     if not failed:
@@ -140,7 +140,7 @@ def _convert(options: argparse.Namespace) -> int:
             write_line(
                 json.dumps(document, indent=2, ensure_ascii=False)
                 if options.json
-                else report.to_text(outcome.rows, job.notes)
+                else report.to_text(outcome.rows, outcome.notes)
             )
     if failed:
         within = ",".join(row.variant for row in outcome.rows if not row.over)

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convert.quantise.plain import export_plain
-from convert.verify.parity import compare, edge_answers, exceeded, keras_answers
+from convert.verify.parity import (
+    compare,
+    edge_answers,
+    exceeded,
+    keras_answers,
+    notes_on_answers,
+)
 from convert.verify.pictures import require_disjoint
 from convert.verify.report import Row, time_interleaved
 from edge.model.classifier import Classifier
@@ -40,6 +46,8 @@ class Outcome:
 
     files: Mapping[str, bytes]
     rows: Sequence[Row]
+    notes: tuple[str, ...] = ()
+    """What a reader of the table has to know."""
 
 
 def run(job: Job, say: Callable[[str], None]) -> Outcome:
@@ -90,7 +98,7 @@ def run(job: Job, say: Callable[[str], None]) -> Outcome:
         rows.append(Row(variant, len(data), parity, *timings[variant], over, passes))
         if not over:
             files[variant] = data
-    return Outcome(files, rows)
+    return Outcome(files, rows, (*job.notes, *notes_on_answers(expected)))
 
 
 def _export(job: Job, say: Callable[[str], None]) -> tuple[Mapping[str, Exported], bytes | None]:

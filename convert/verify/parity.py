@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from .pictures import SamplePicture
 
 
+_LEAST_SPREAD = 0.02
+"""Where the answers for all pictures lie closer together, agreeing with them shows nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
     """How far a variant may be from Keras."""
@@ -87,6 +91,18 @@ def keras_answers(
     values = [model.predict_on_batch(pixels.apply(image)[None]) for image in images]
     answers = np.concatenate(values).astype(np.float64)
     return np.hstack([1 - answers, answers]) if answers.shape[1] == 1 else answers
+
+
+def notes_on_answers(expected: NDArray[np.float64]) -> list[str]:
+    """Return what has to be said of Keras' own answers, (pictures, labels)."""
+    spread = float(np.ptp(expected, axis=0).max())
+    if spread >= _LEAST_SPREAD:
+        return []
+    text = (
+        f"Keras' own answers differ by {spread:.2g} between the pictures: a file that never looks at "
+        "them would pass; is the model trained, and --preprocessing that of its training?"
+    )
+    return [text]
 
 
 def edge_answers(

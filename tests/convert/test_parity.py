@@ -22,6 +22,7 @@ from convert.verify.parity import (
     edge_answers,
     exceeded,
     keras_answers,
+    notes_on_answers,
 )
 from convert.verify.pictures import SamplePicture, choose, notes_on, require_disjoint
 from edge.errors import PredictionError
@@ -140,6 +141,12 @@ def test_keras_one_sigmoid_is_the_probability_of_the_second_label() -> None:
         cast("keras.Model", FirstChannel()), PRESETS["keras"], [np.full((1, 1, 3), 51, np.uint8)]
     )
     assert answers == pytest.approx(np.array([[0.8, 0.2]]))
+
+
+def test_answers_that_are_all_alike_prove_nothing_and_that_is_said() -> None:
+    (said,) = notes_on_answers(np.array([[0.505, 0.495], [0.5, 0.5]]))
+    assert said.startswith("Keras' own answers differ by 0.005 between the pictures")
+    assert notes_on_answers(np.array([[0.53, 0.47], [0.5, 0.5]])) == []
 
 
 @pytest.mark.parametrize("labels", [("Malignant", "BENIGN"), ("mel", "nv"), ("a", "b", "c")])
