@@ -99,8 +99,8 @@ def notes_on_answers(expected: NDArray[np.float64]) -> list[str]:
     if spread >= _LEAST_SPREAD:
         return []
     text = (
-        f"Keras' own answers differ by {spread:.2g} between the pictures: a file that never looks at "
-        "them would pass; is the model trained, and --preprocessing that of its training?"
+        f"Keras' own answers differ by {spread:.2g} between the pictures: a file that never looks "
+        "at them would pass; is the model trained, and --preprocessing that of its training?"
     )
     return [text]
 
