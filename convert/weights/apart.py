@@ -46,6 +46,7 @@ def read_apart(
     config: str | None,
     version: str | None,
     check: bool,
+    to_map: bool,
     say: Callable[[str], None],
 ) -> tuple[dict[str, Any], NDArray[np.float32]]:
     """Return what :func:`.child.answer` says of a file, and its weights one behind the other.
@@ -55,7 +56,7 @@ def read_apart(
 
     """
     command = [sys.executable, "-c", _CODE, json.dumps([str(path) for path in sys.path])]
-    request = {"config": config, "version": version, "check": check}
+    request = {"config": config, "version": version, "check": check, "map": to_map}
     try:
         with subprocess.Popen(
             command,

@@ -8,7 +8,6 @@ import math
 import sys
 import time
 from contextlib import suppress
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -40,7 +39,8 @@ def serve() -> None:
 
     A request is a line of JSON and an HDF5 file.  The line has ``config``, a description of the
     model that goes before the file's own, or null; ``version``, of the Keras that wrote it, or
-    null; and ``check``, whether only the file is to be checked, not its model.
+    null; ``check``, whether only the file is to be checked, not its model; and ``map``, whether it
+    is to answer with a map.
 
     The answer's line is what :func:`answer` says.
     """
@@ -63,10 +63,9 @@ def answer(
 
     What it says: ``error``, why it is refused; or ``declared``, of our own files; ``values``, how
     many it holds; ``legacy``, its layout; and of a model that is described also ``config`` and
-    ``version``, from which the same model can be built again, and ``answer``, as
-    :class:`.judge.Answer`.  The weights are those of the model in the order of ``model.weights``;
-    without a description the notebook's network's, in the order of
-    :data:`convert.network.LAYERS`, kernel before bias; none if only asked to check.
+    ``version``, from which the same model can be built again.  The weights are those of the model
+    in the order of ``model.weights``; without a description the notebook's network's, in the order
+    of :data:`convert.network.LAYERS`, kernel before bias; none if only asked to check.
 
     Args:
         request: the line that :func:`serve` reads.
@@ -112,7 +111,7 @@ def _read(
     from .loading import load
 
     model = build(plan, Unloaded())
-    said["answer"] = asdict(judge(model))
+    judge(model, to_map=request["map"])
     return said, load(model, hdf5, legacy=said["legacy"])
 
 

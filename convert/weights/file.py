@@ -50,7 +50,7 @@ _KERAS_VERSION = "3.0.0"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Weights:
-    """A picture classifier read from a file, checked: float32, finite, answers probabilities."""
+    """A model read from a file, checked: float32, finite, a picture to probabilities."""
 
     sha256: str
     """Of the bytes of the file they came from, in lower-case hex."""
@@ -63,7 +63,8 @@ class Weights:
     activation: str = "sigmoid"
     """``sigmoid``: one value, P(the second label); ``softmax``: a probability a label."""
     outputs: int = 1
-    """How many values it answers with: 1 by sigmoid, 2 or more by softmax."""
+    """How many values it answers with: 1 by sigmoid, 2 or more by softmax; or 1 at each place of a
+    map."""
     size_wh: tuple[int, int] | None = INPUT_SIZE_WH
     """Width and height of its input; None where the model takes any."""
     notebook: NotebookWeights | None = None
@@ -89,6 +90,7 @@ def read_weights(
     *,
     sha256: str | None = None,
     architecture: str | None = None,
+    to_map: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> Weights:
     """Read a model from an HDF5 file or a ``.keras`` archive.
@@ -102,6 +104,8 @@ def read_weights(
         architecture: the model that the weights are of, in the place of what the file says: a
             file that ``model.to_json()`` wrote, or ``module:function``, **which is run** and has to
             return a Keras model; None takes weights alone for the notebook's network.
+        to_map: what is read outlines the lesion: it answers with a map, (batch, height, width, 1)
+            by a sigmoid, in the place of a classifier.
         say: told what takes more than two seconds, and that code is run.
 
     Raises:
@@ -128,15 +132,28 @@ def read_weights(
             config=opened.config,
             version=opened.version,
             check=code is not None,
+            to_map=to_map,
             say=say,
         )
         declared = answer["declared"] and MappingProxyType(answer["declared"])
         base = partial(Weights, digest, name, declared)
         if code is None and answer["config"] is None:
+            if to_map:
+                raise WeightsError(
+                    "it holds weights only and doesn't say what network they are for; save the "
+                    "whole model, model.save('outline.keras')"
+                )
             notebook = NotebookWeights((), _by_layer(flat))
             return base(cache(partial(build_network, arrays=notebook.arrays)), notebook=notebook)
         return _read_described(
-            base, answer, flat, opened, code, say=say, given=architecture is not None
+            base,
+            answer,
+            flat,
+            opened,
+            code,
+            to_map=to_map,
+            given=architecture is not None,
+            say=say,
         )
     except WeightsError as error:
         raise WeightsError(f"{shown_path}: {error}") from error
@@ -168,37 +185,36 @@ def _read_described(
     opened: Opened,
     code: str | None,
     *,
-    say: Callable[[str], None],
+    to_map: bool,
     given: bool,
+    say: Callable[[str], None],
 ) -> Weights:
     """Return the weights of a model that the file, or somebody, says."""
     # Imported here: they bring Keras.
     from .build import build, set_weights
-    from .judge import Answer, judge
+    from .judge import judge
     from .loading import forget, load
     from .plan import read_plan
     from .recognise import recognise
 
-    bare, found = False, None
+    bare = False
     if code is not None:
         say(f"running {code}, which is code, to build the model that the weights are of")
         model = load_code(code)
-        found = judge(model)
         forget(model)
         load(model, opened.hdf5, legacy=answer["legacy"])
     else:
         plan = read_plan(answer["config"], answer["version"])
         bare, model = plan.bare, build(plan, "zeros")
         set_weights(model, _split(flat, model))
-        found = Answer(**answer["answer"])
+    found = judge(model, to_map=to_map)
     if given:
         _check_count(model, answer["values"])
-    size = found.size_wh and (found.size_wh[0], found.size_wh[1])
     return base(
         lambda: model,
         found.activation,
         found.outputs,
-        size,
+        found.size_wh,
         recognise(model),
         described=True,
         bare=bare,

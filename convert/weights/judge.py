@@ -28,18 +28,27 @@ class Answer:
     """None where it takes any size."""
 
 
-def judge(model: keras.Model) -> Answer:
+def judge(model: keras.Model, *, to_map: bool = False) -> Answer:
     """Return what a model takes and answers with.
+
+    Args:
+        model: a classifier, or what outlines the lesion.
+        to_map: the latter: it answers with a map of sigmoids.
 
     Raises:
         WeightsError: it takes something else than one picture of three channels, or answers with
-            something else than one sigmoid or the softmax of two values or more.
+            something else than one sigmoid or the softmax of two values or more; or than a map.
 
     """
     shape = _only(model.inputs, "inputs")
     if len(shape) != 4 or shape[3] != 3:
         raise WeightsError(f"its input is {_listed(shape)}; a picture is (batch, height, width, 3)")
+    height, width = shape[1:3]
+    size = None if height is None or width is None else (int(width), int(height))
     answers = _only(model.outputs, "outputs")
+    if to_map:
+        _require_map(model, answers)
+        return Answer("sigmoid", 1, size)
     if len(answers) != 2 or answers[1] is None:
         raise WeightsError(
             f"its output is {_listed(answers)}; probabilities are (batch, 1) by a sigmoid or "
@@ -61,9 +70,21 @@ def judge(model: keras.Model) -> Answer:
         )
     if outputs > _MAX_OUTPUTS:
         raise WeightsError(f"it has {outputs} labels; at most {_MAX_OUTPUTS} are taken")
-    height, width = shape[1:3]
-    size = None if height is None or width is None else (int(width), int(height))
     return Answer(activation, outputs, size)
+
+
+def _require_map(model: keras.Model, answers: tuple[int | None, ...]) -> None:
+    if len(answers) != 4 or answers[3] != 1:
+        raise WeightsError(
+            f"its output is {_listed(answers)}; the outline of a lesion is read from a map, (batch, "
+            "height, width, 1)"
+        )
+    activation, layer = _end(model)
+    if activation != "sigmoid":
+        raise WeightsError(
+            f"its map is no probability: it ends with {layer}, activation {activation}; add "
+            "keras.layers.Activation('sigmoid') and save it again"
+        )
 
 
 def _only(tensors: list[Any], what: str) -> tuple[int | None, ...]:

@@ -36,7 +36,7 @@ def read_here(
 ) -> tuple[dict[str, Any], NDArray[np.float32]]:
     """Stand in for ``convert.weights.file.read_apart``: the same without a process of its own."""
     del say
-    request = {"config": config, "version": version, "check": check}
+    request = {"config": config, "version": version, "check": check, "map": False}
     answer, arrays = child.answer(request, hdf5, lambda: None)
     if "error" in answer:
         raise WeightsError("".join(c if c.isprintable() else "?" for c in answer["error"])[:600])
