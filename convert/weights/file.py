@@ -138,12 +138,7 @@ def read_weights(
         declared = answer["declared"] and MappingProxyType(answer["declared"])
         base = partial(Weights, digest, name, declared)
         if code is None and answer["config"] is None:
-            if to_map:
-                raise WeightsError(
-                    "it holds weights only and doesn't say what network they are for; save the "
-                    "whole model, model.save('outline.keras')"
-                )
-            notebook = NotebookWeights((), _by_layer(flat))
+            notebook = NotebookWeights((), _by_layer(flat, to_map=to_map))
             return base(cache(partial(build_network, arrays=notebook.arrays)), notebook=notebook)
         return _read_described(
             base,
@@ -240,7 +235,13 @@ def _split(flat: NDArray[np.float32], model: keras.Model) -> list[NDArray[np.flo
     return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
-def _by_layer(flat: NDArray[np.float32]) -> Arrays:
+def _by_layer(flat: NDArray[np.float32], *, to_map: bool) -> Arrays:
+    """Return the notebook's weights, in the order of :data:`convert.network.LAYERS`."""
+    if to_map:
+        raise WeightsError(
+            "it holds weights only, and doesn't say of what network; save the whole model, "
+            "model.save('outline.keras')"
+        )
     arrays = {}
     for spec in LAYERS:
         kernel, bias, flat = np.split(flat, np.cumsum([math.prod(spec.kernel), *spec.bias]))

@@ -76,8 +76,8 @@ def judge(model: keras.Model, *, to_map: bool = False) -> Answer:
 def _require_map(model: keras.Model, answers: tuple[int | None, ...]) -> None:
     if len(answers) != 4 or answers[3] != 1:
         raise WeightsError(
-            f"its output is {_listed(answers)}; the outline of a lesion is read from a map, (batch, "
-            "height, width, 1)"
+            f"its output is {_listed(answers)}; the outline of a lesion is read from a map, "
+            "(batch, height, width, 1)"
         )
     activation, layer = _end(model)
     if activation != "sigmoid":
