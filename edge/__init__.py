@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .errors import PictureError as PictureError
     from .errors import PredictionError as PredictionError
     from .errors import RuntimeMissingError as RuntimeMissingError
+    from .explain import Explanation as Explanation
     from .outline import Lesion as Lesion
     from .results import Analysis as Analysis
     from .results import Timings as Timings
@@ -43,6 +44,7 @@ else:
             "drawing": "annotate",
             "errors": "LesionEdgeError ModelError OutputError PictureError PredictionError"
             " RuntimeMissingError",
+            "explain": "Explanation",
             "model.contract": "Contract InputSpec",
             "outline": "Lesion",
             "picture.decode": "Picture decode",

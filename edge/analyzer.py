@@ -75,6 +75,8 @@ class Analyzer:
             own model.  Its SHA-256 must be the one that the contract names.
         segmentation: what finds lesions: ``otsu``, the notebook's rule for regions; ``outline``,
             a network that the model brings; or ``both``.  None is what the model brings.
+        explain: also find which parts of the picture the answer comes from, by asking the model
+            121 times more (see :mod:`edge.explain`).
 
     Raises:
         ModelError: the model file is missing, damaged, or asks for what this runtime can't do; or
@@ -94,6 +96,7 @@ class Analyzer:
         fast: bool = False,
         contract: str | os.PathLike[str] | None = None,
         segmentation: str | None = None,
+        explain: bool = False,
     ) -> None:
         if threshold is not None and not 0.0 <= threshold <= 1.0:
             raise ValueError(f"threshold must be from 0 to 1, is {threshold}")
@@ -105,7 +108,7 @@ class Analyzer:
         self.threads = default_threads() if threads is None else threads
         self._classifier = Classifier(model, num_threads=self.threads, contract=contract)
         self.threshold = self.contract.threshold if threshold is None else threshold
-        self.fast = fast
+        self.fast, self._explain = fast, explain
         self.segmentation = segmentation or self.contract.segmentation
         """``otsu``, ``outline`` or ``both``."""
         # Made only where it is asked for: it is a network in memory.
@@ -233,10 +236,18 @@ class Analyzer:
                 found, probabilities = segment(), predict()
         timings.total = picture.decode_ms + (time.perf_counter() - started) * 1e3
         by_label = dict(zip(self.contract.labels, probabilities.tolist(), strict=True))
+        probability, explanation = by_label[self.contract.positive], None
+        if self._explain:
+            from .explain import explain  # no start that doesn't ask pays for it
+
+            started = time.perf_counter()
+            with within_memory(picture.name):
+                explanation = explain(image_bgr, self._classifier, probability, picture.size_wh)
+            timings.explain = (time.perf_counter() - started) * 1e3
         return Analysis(
             size_wh=picture.size_wh,
             label=self.contract.decide(probabilities, self.threshold),
-            probability=by_label[self.contract.positive],
+            probability=probability,
             threshold=self.threshold,
             regions=found[0],
             timings_ms=timings,
@@ -247,6 +258,7 @@ class Analyzer:
             probabilities=by_label,
             lesion=found[1],
             segmentation=self.segmentation,
+            explanation=explanation,
         )
 
     def _sibling(self) -> Analyzer:

@@ -29,6 +29,8 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 def annotate(image_bgr: NDArray[np.uint8], analysis: Analysis) -> NDArray[np.uint8]:
     """Return an annotated copy: boxes and outline in red, and a caption that fits the width.
 
+    Where the answer comes from, if it was asked, is warm.
+
     A small picture is enlarged until its longer side has 480 pixels, so that the caption can be
     read; lines and letters grow with a large one.  One whose longer side is over 16,000 pixels is
     made smaller: a strip of a million by one would need gigabytes for its caption, and a JPEG
@@ -42,7 +44,11 @@ def annotate(image_bgr: NDArray[np.uint8], analysis: Analysis) -> NDArray[np.uin
     """
     fitted = _fit(image_bgr)
     height, width = fitted.shape[:2]
-    lines = (*((text, _WHITE, 1.0) for text in _say(analysis)), (NOTICE, _GRAY, 0.62))
+    explained = analysis.explained.replace(analysis.positive, _cut(analysis.positive))
+    lines = (
+        *((text, _WHITE, 1.0) for text in _say(analysis)),
+        *((text, _GRAY, 0.62) for text in (explained, NOTICE) if text),
+    )
     # A narrow picture is set on a canvas that is wide enough for its caption.
     caption = _draw_caption(lines, max(width, _MIN_SIDE))
     framed = np.full((len(caption) + height, caption.shape[1], 3), _DARK, np.uint8)
@@ -50,6 +56,8 @@ def annotate(image_bgr: NDArray[np.uint8], analysis: Analysis) -> NDArray[np.uin
     # A view: the picture is copied once, however large it is.
     canvas = framed[len(caption) :, :width]
     canvas[:] = fitted
+    if analysis.explanation is not None:
+        analysis.explanation.draw(canvas, analysis.size_wh)
     thickness = max(2, round(max(height, width) / 400))
     # How much larger or smaller than the whole picture the canvas is along each side.
     across, down = (canvas.shape[1 - axis] / analysis.size_wh[axis] for axis in (0, 1))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .explain import Explanation
     from .outline import Lesion
     from .segmentation import Region
 
@@ -29,6 +30,12 @@ class Timings:
     resize: float = 0.0
     invoke: float = 0.0
     total: float = 0.0
+    explain: float | None = None
+    """What comes after the answer, and isn't in the total; None where it wasn't asked for."""
+
+    def to_dict(self) -> dict[str, float]:
+        """Return the milliseconds of each step that was taken."""
+        return {step: ms for step, ms in asdict(self).items() if ms is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,8 @@ class Analysis:
     """As the model's network outlines it; None where it found none or wasn't asked."""
     segmentation: str = "otsu"
     """What was looked for: ``otsu``, regions; ``outline``, the lesion; or ``both``."""
+    explanation: Explanation | None = None
+    """Which parts of the picture the answer comes from; None where that wasn't asked."""
 
     @property
     def answer(self) -> str:
@@ -123,11 +132,24 @@ class Analysis:
         count = len(self.regions)
         return f"{count or 'no'} region{'s' if count > 1 else ''}"
 
+    @property
+    def explained(self) -> str:
+        """Where the answer comes from, for a person who sees it drawn; empty if that wasn't asked.
+
+        "warm: P(malignant) falls most without it, by 0.12"; or that no part alone decides.
+        """
+        if self.explanation is None:
+            return ""
+        most = self.explanation.most
+        if self.explanation.decides:
+            return f"warm: P({self.positive}) falls most without it, by {most:.2f}"
+        return f"no part alone decides: P({self.positive}) falls by {max(most, 0.0):.3f} at most"
+
     def to_dict(self) -> dict[str, Any]:
         """Return the analysis as plain JSON types.
 
         Of two labels, one probability tells both.  There are ``regions`` or ``lesion``, or both,
-        as was looked for.
+        as was looked for, and an ``explanation`` where one was asked for.
         """
         several = len(self.probabilities) > 2
         found: dict[str, Any] = {}
@@ -135,6 +157,8 @@ class Analysis:
             found["regions"] = [region.to_dict() for region in self.regions]
         if self.segmentation != "otsu":
             found["lesion"] = self.lesion and self.lesion.to_dict()
+        if self.explanation is not None:
+            found["explanation"] = self.explanation.to_dict()
         return {
             "image": self.image,
             "size": list(self.size_wh),
@@ -143,7 +167,7 @@ class Analysis:
             **({"probabilities": dict(self.probabilities)} if several else {}),
             "threshold": self.threshold,
             **found,
-            "timings_ms": {step: round(ms, 3) for step, ms in asdict(self.timings_ms).items()},
+            "timings_ms": {step: round(ms, 3) for step, ms in self.timings_ms.to_dict().items()},
             "warnings": list(self.warnings),
             "model": dict(self.model),
         }

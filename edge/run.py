@@ -50,6 +50,9 @@ exit status: 0 all pictures analysed, 1 at least one failed or the model can't b
 where the model's network outlines the lesion, in place of the regions or, with --segmentation both,
 beside them: "lesion": null or {{"x", "y", "width", "height", "area", "share": part of the picture,
 "outline": [[[x, y], ...], ...]: polygons}}, and in "model" the network's "outline_sha256";
+with --explain, "explanation": {{"method": "occlusion", "x", "y", "width", "height": what the model
+sees of the picture, "rows", "columns", "fall": [[how far P(malignant) falls without a part, ... by
+column], ... by row]}}, where a part is two steps wide and high, and "explain" in "timings_ms";
 of a model with more than two labels also "probabilities": {{label: P, ...}}; "probability" is that
 of its positive label, and "threshold" null where the most probable label is always the answer;
 or, for a picture that failed, {{"image", "error": {{"type", "message"}}}}. Where only the annotated
@@ -76,13 +79,22 @@ def _parse(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
     table = "write a table for spreadsheets: one row a picture"
     add("--csv", type=path, metavar="FILE.csv", help=table)
     add_model_options(parser)
+    explain = (
+        "show where the answer comes from, in --out, --report and --json: each part of the picture,"
+        " a sixth of a side, is covered and P(malignant) asked again. 121 invokes a picture:"
+        " 0.05 s with the default model on a server's core"
+    )
+    add("--explain", action="store_true", help=explain)
     fast = (
         "decode JPEG files of 4 megapixels and more at reduced scale: regions and probability"
         " are then approximate"
     )
     add("--fast", action="store_true", help=fast)
     add("--no-color", action="store_true", help="no colour on a terminal; so does NO_COLOR=1")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.explain and not (options.out or options.report or options.json):
+        parser.error("--explain shows nothing without --out, --report or --json")
+    return options
 
 
 def _analyse_all(options: argparse.Namespace) -> int:
@@ -110,6 +122,7 @@ def _analyse_all(options: argparse.Namespace) -> int:
             fast=options.fast,
             contract=options.contract,
             segmentation=options.segmentation,
+            explain=options.explain,
         )
     folder = None if options.out is None else ResultFolder(options.out)
     lines = Lines(
@@ -289,6 +302,11 @@ def _open_files(
                 ", and regions by the notebook's rule" if analyzer.segmentation == "both" else ""
             )
             settings["Lesion"] = f"outlined by the model's network{beside}"
+        if options.explain:
+            settings["Warm parts"] = (
+                f"P({analyzer.contract.positive}) falls most where they are covered by the"
+                " picture's mean colour, one at a time (occlusion)"
+            )
         report = stack.enter_context(
             html_report(options.report, analyzer.contract, analyzer.threshold, settings)
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +78,7 @@ def _model(folder: Path, name: str) -> Path:
 
 
 def _stages_ms(analyzer: Analyzer) -> dict[str, float]:
-    stages = asdict(analyzer.analyze(PICTURE).timings_ms)
+    stages = analyzer.analyze(PICTURE).timings_ms.to_dict()
     return {stage: ms for stage, ms in stages.items() if stage != "total"}
 
 

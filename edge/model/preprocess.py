@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from .contract import InputSpec
 
+    Rectangle = tuple[int, int, int, int]
+    """x, y, width, height."""
+
 _INTERPOLATIONS = {
     "nearest": cv2.INTER_NEAREST,
     "linear": cv2.INTER_LINEAR,
@@ -50,26 +53,40 @@ def resize_into(image_bgr: NDArray[np.uint8], out: NDArray[np.uint8], spec: Inpu
         spec: the model's input.
 
     """
-    size_wh = width, height = spec.size_wh
-    image_height, image_width = image_bgr.shape[:2]
-    if spec.resize == "crop":
-        # As Keras: smart_resize, and Resizing with crop_to_aspect_ratio.
-        crop_height = max(1, min(image_height, image_width * height // width))
-        crop_width = max(1, min(image_width, image_height * width // height))
-        top, left = (image_height - crop_height) // 2, (image_width - crop_width) // 2
-        image_bgr = image_bgr[top : top + crop_height, left : left + crop_width]
-    elif spec.resize == "letterbox":
-        size_wh = (
-            max(1, min(width, round(image_width * height / image_height))),
-            max(1, min(height, round(image_height * width / image_width))),
-        )
-        left, top = (width - size_wh[0]) // 2, (height - size_wh[1]) // 2
+    (left, top, width, height), (into_left, into_top, *size_wh) = place(
+        image_bgr.shape[1::-1], spec
+    )
+    image_bgr = image_bgr[top : top + height, left : left + width]
+    if tuple(size_wh) != spec.size_wh:
         out[:] = 0
-        out = out[top : top + size_wh[1], left : left + size_wh[0]]
+        out = out[into_top : into_top + size_wh[1], into_left : into_left + size_wh[0]]
     interpolation = _INTERPOLATIONS[spec.interpolation]
     resized = cv2.resize(image_bgr, size_wh, dst=out, interpolation=interpolation)
     if resized is not out:  # OpenCV made an array of its own: ``out`` didn't fit
         np.copyto(out, resized)
+
+
+def place(image_wh: tuple[int, int], spec: InputSpec) -> tuple[Rectangle, Rectangle]:
+    """Return which part of a picture the model sees, and which of its input shows it, in pixels.
+
+    Args:
+        image_wh: the picture's width and height.
+        spec: the model's input.
+
+    """
+    (image_width, image_height), (width, height) = image_wh, spec.size_wh
+    seen, filled = (0, 0, image_width, image_height), (0, 0, width, height)
+    if spec.resize == "crop":
+        # As Keras: smart_resize, and Resizing with crop_to_aspect_ratio.
+        crop_height = max(1, min(image_height, image_width * height // width))
+        crop_width = max(1, min(image_width, image_height * width // height))
+        left, top = (image_width - crop_width) // 2, (image_height - crop_height) // 2
+        seen = (left, top, crop_width, crop_height)
+    elif spec.resize == "letterbox":
+        box_width = max(1, min(width, round(image_width * height / image_height)))
+        box_height = max(1, min(height, round(image_height * width / image_width)))
+        filled = ((width - box_width) // 2, (height - box_height) // 2, box_width, box_height)
+    return seen, filled
 
 
 def encode_into(pixels: NDArray[np.uint8], tensor: NDArray[Any], spec: InputSpec) -> None:

@@ -196,6 +196,7 @@ class HtmlReport:
             f'<p><span class="{hue} chip">{_text(analysis.label)}</span></p>',
             *(self._draw_bar(analysis, label, rounded) for label, rounded in analysis.shown),
             f'<p class="small">{analysis.found}</p>',
+            *([f'<p class="small">{_text(told)}</p>'] if (told := analysis.explained) else []),
             *(f'<p class="small"><b>Warning:</b> {_text(text)}</p>' for text in analysis.warnings),
         ]
 

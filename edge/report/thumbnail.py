@@ -32,6 +32,8 @@ def make_thumbnail(picture: Picture, analysis: Analysis) -> bytes:
     """
     with within_memory(picture.name):
         small = _shrink(picture.image_bgr)
+        if analysis.explanation is not None:
+            analysis.explanation.draw(small, analysis.size_wh)
         # Boxes are drawn on the small copy: drawn before, their lines would shrink away.
         height, width = small.shape[:2]
         across, down = width / analysis.size_wh[0], height / analysis.size_wh[1]
