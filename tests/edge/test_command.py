@@ -116,6 +116,7 @@ def test_one_picture_imports_nothing_of_report_and_table() -> None:
             "edge.report",
             "edge.report.table",
             "edge.report.thumbnail",
+            "edge.explain",
             "edge.cli.version",
             "csv",
             "html",

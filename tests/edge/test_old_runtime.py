@@ -9,6 +9,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from edge import Analyzer
@@ -73,6 +74,16 @@ def test_the_outline_is_the_same(dtype: str, tmp_path: Path) -> None:
     analyzer = Analyzer(model, threads=1)
     for line, path in zip(result.stdout.splitlines(), SAMPLES, strict=True):
         assert json.loads(line)["lesion"] == analyzer.analyze(path).to_dict()["lesion"]
+
+
+def test_where_an_answer_comes_from_is_the_same() -> None:
+    options = ("--json", "--explain", "--threads", "1", "--model", MODELS["float32"])
+    result = run_module("edge.run", SAMPLES[0], *options, python=PYTHON)
+    assert result.returncode == 0, result.stderr
+    explanation = json.loads(result.stdout)["explanation"]
+    here = Analyzer(MODELS["float32"], threads=1, explain=True).analyze(SAMPLES[0]).explanation
+    assert here is not None
+    assert np.abs(np.array(explanation["fall"]) - here.fall).max() <= 2 * TOLERANCE["float32"]
 
 
 def test_segmentation_is_the_notebooks_there_too() -> None:
