@@ -55,6 +55,17 @@ class Explanation:
         """Whether there is a part without which P(positive) falls by 0.01 or more."""
         return self.most >= LEAST
 
+    def tell(self, positive: str) -> str:
+        """Say what is drawn: "warm: P(malignant) falls most without it, by 0.12", or that none is.
+
+        Args:
+            positive: the model's positive label.
+
+        """
+        if self.decides:
+            return f"warm: P({positive}) falls most without it, by {self.most:.2f}"
+        return f"no part alone decides: P({positive}) falls by less than {LEAST}"
+
     def draw(self, canvas: NDArray[Any], size_wh: tuple[int, int]) -> None:
         """Make warm, on a copy of the picture, where P(positive) falls; nothing if no part decides.
 

@@ -134,16 +134,8 @@ class Analysis:
 
     @property
     def explained(self) -> str:
-        """Where the answer comes from, for a person who sees it drawn; empty if that wasn't asked.
-
-        "warm: P(malignant) falls most without it, by 0.12"; or that no part alone decides.
-        """
-        if self.explanation is None:
-            return ""
-        most = self.explanation.most
-        if self.explanation.decides:
-            return f"warm: P({self.positive}) falls most without it, by {most:.2f}"
-        return f"no part alone decides: P({self.positive}) falls by {max(most, 0.0):.3f} at most"
+        """Where the answer comes from, for a person who sees it; empty where it wasn't asked."""
+        return "" if self.explanation is None else self.explanation.tell(self.positive)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the analysis as plain JSON types.

@@ -213,12 +213,9 @@ def test_it_can_be_drawn_on_a_copy_of_any_size(shape: tuple[int, int]) -> None:
 
 def test_where_no_part_decides_it_says_so_and_nothing_is_warm() -> None:
     image = np.full((450, 600, 3), 120, np.uint8)
-    for fall, told in (
-        (0.0099, "no part alone decides: P(malignant) falls by 0.010 at most"),
-        (0.0014, "no part alone decides: P(malignant) falls by 0.001 at most"),
-        (-0.2, "no part alone decides: P(malignant) falls by 0.000 at most"),
-    ):
+    for fall in (0.0099, 0.0, -0.2):
         analysis = explained(one_part(fall), (600, 450))
+        told = "no part alone decides: P(malignant) falls by less than 0.01"
         assert analysis.explained == told
         assert (annotate(image, analysis)[-450:, :600] == 120).all()
     analysis = explained(one_part(0.01), (600, 450))
