@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edge.cli import command
 from edge.cli.arguments import add_model_options, make_parser, path
-from edge.cli.output import write_line
+from edge.cli.printer import Done, Printer
 from edge.cli.sources import expand, without_secrets
 from edge.cli.terminal import Progress, quiet_native_stderr, say
 
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
-    from edge.cli.lines import Lines
     from edge.cli.naming import ResultFolder
     from edge.picture.decode import Picture
 
@@ -132,7 +129,7 @@ def _analyse_all(options: argparse.Namespace) -> int:
         colour=not options.no_color,
         segmentation=analyzer.segmentation,
     )
-    printer = _Printer(lines, as_json=options.json, keep_on=bool(to_files))
+    printer = Printer(lines, as_json=options.json, keep_on=bool(to_files))
     left_out: list[str] = []
     sources = expand(options.sources, leave_out=options.out, tell=left_out.append)
     started = time.perf_counter()
@@ -163,33 +160,13 @@ def _analyse_all(options: argparse.Namespace) -> int:
     return 1 if lines.failed or printer.unsaved else 0
 
 
-@dataclass(slots=True)
-class _Done:
-    """A picture's path, what became of it, and what was made or could not be."""
-
-    path: str
-    result: Analysis | LesionEdgeError
-    saved: str | None = None
-    not_saved: OutputError | None = None
-    thumbnail: bytes | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the line that --json prints."""
-        if isinstance(self.result, LesionEdgeError):
-            return {"image": self.path, "error": self.result.to_dict()}
-        line = self.result.to_dict()
-        if self.not_saved:
-            line["error"] = self.not_saved.to_dict()
-        return {**line, "saved": self.saved} if self.saved else line
-
-
 def _analyse(
     analyzer: Analyzer,
     sources: Iterable[str | PictureError],
     folder: ResultFolder | None,
     *,
     thumbnails: bool,
-) -> Generator[_Done, None, None]:
+) -> Generator[Done, None, None]:
     """Yield what became of each source, in order.
 
     Standard input may be long in coming: all that is before it is told first, and none of the
@@ -209,19 +186,19 @@ def _analyse(
 
 def _work(
     analyzer: Analyzer, job: tuple[str | PictureError, str | None], *, thumbnails: bool
-) -> _Done:
+) -> Done:
     """Analyse a picture, and make of it what is asked for while it is decoded."""
     from .analyzer import read_picture, without_frames
 
     image, save_as = job
     if isinstance(image, PictureError):  # a source that gives no picture
-        return _Done(image.path or "", image)
+        return Done(image.path or "", image)
     try:
         if image == "-" and sys.stdin is None:
             raise PictureError("-: standard input is closed")
         picture = read_picture(sys.stdin.buffer if image == "-" else image, fast=analyzer.fast)
         analysis = analyzer.analyze_decoded(picture)
-        done = _Done(image, analysis)
+        done = Done(image, analysis)
         if save_as:
             _save(done, save_as, picture, analysis)
         if thumbnails:
@@ -229,11 +206,11 @@ def _work(
 
             done.thumbnail = make_thumbnail(picture, analysis)
     except LesionEdgeError as error:
-        return _Done(image, without_frames(error))
+        return Done(image, without_frames(error))
     return done
 
 
-def _save(done: _Done, path: str, picture: Picture, analysis: Analysis) -> None:
+def _save(done: Done, path: str, picture: Picture, analysis: Analysis) -> None:
     from edge.cli.naming import make_folder
 
     from .drawing import save_annotated
@@ -246,49 +223,9 @@ def _save(done: _Done, path: str, picture: Picture, analysis: Analysis) -> None:
         done.not_saved = error
 
 
-class _Printer:
-    """Prints results as they come.
-
-    Args:
-        lines: makes the lines, and counts.
-        as_json: JSON Lines rather than text.
-        keep_on: whether the run goes on where nothing can be printed any more.
-
-    """
-
-    def __init__(self, lines: Lines, *, as_json: bool, keep_on: bool) -> None:
-        self._lines, self._json, self._keep_on = lines, as_json, keep_on
-        self.broken: OSError | None = None
-        """Why nothing can be printed."""
-        self.unsaved = 0
-        """How many annotated pictures could not be written."""
-
-    def tell(self, done: _Done) -> None:
-        """Print a result, and why its annotated picture could not be written."""
-        self._lines.count(done.result)
-        if self._json:
-            self._write(json.dumps(done.to_dict()))
-        elif isinstance(done.result, LesionEdgeError):
-            say(f"edge.run: {done.result}")
-        else:
-            self._write(self._lines.result(done.result, done.saved))
-        if done.not_saved:
-            self.unsaved += 1
-            if not self._json:
-                say(f"edge.run: {done.not_saved}")
-
-    def _write(self, text: str) -> None:
-        try:
-            write_line(text)
-        except (BrokenPipeError, OutputError) as error:
-            if not self._keep_on:
-                raise
-            self.broken = self.broken or error
-
-
 def _open_files(
     options: argparse.Namespace, analyzer: Analyzer, stack: ExitStack
-) -> Iterator[Callable[[_Done], None]]:
+) -> Iterator[Callable[[Done], None]]:
     """Begin the report and the table that are asked for; yield what adds a result to each."""
     if options.report:
         from edge.report.page import html_report
