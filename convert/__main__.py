@@ -17,6 +17,7 @@ from edge.cli.terminal import quiet_native_stderr, say
 from edge.errors import LesionEdgeError
 from edge.files import printable, write_atomically
 
+from .about import read_about
 from .errors import ConvertError, ParityError, UsageError
 from .options import VARIANTS, make_parser
 
@@ -113,6 +114,7 @@ def _convert(options: argparse.Namespace) -> int:
             options,
             budgets=_change_budgets(options),
             read_reference=lambda: _read_weights(options)[1],
+            about=read_about(options),
         )
     if options.contract_file:
         raise UsageError("--contract goes with --tflite FILE; with --weights, options say it all")
@@ -123,6 +125,7 @@ def _convert(options: argparse.Namespace) -> int:
     outcome = pipeline.run(job, say)
     about = {
         "weights": {"file": job.weights.name, "sha256": job.weights.sha256},
+        **({"outline": job.outline.source()} if job.outline else {}),
         "contract": job.preprocessing(),
         "labels": list(job.meaning.labels),
         "positive": job.meaning.positive,
@@ -133,7 +136,7 @@ def _convert(options: argparse.Namespace) -> int:
     }
     failed = [f"{row.variant}: {over}" for row in outcome.rows for over in row.over]
     if not failed:
-        _write(options.out, outcome, about)
+        _write(options.out, options.file_name, outcome, about)
     if sys.stdout is not None:  # without a reader of the table the files are the answer
         document = report.to_dict(outcome.rows, about)
         with contextlib.suppress(BrokenPipeError):
@@ -147,12 +150,14 @@ def _convert(options: argparse.Namespace) -> int:
         raise ParityError(
             f"nothing is written to {printable(options.out)}: {'; '.join(failed)}. Leave a variant "
             f"out with --variants {within}".rstrip()
-            + ", or give another budget with --max-delta, --mean-delta or --flips"
+            + ", or give another budget with --max-delta, --mean-delta, --flips or "
+            "--outline-jaccard"
         )
     return 0
 
 
-def _read_weights(options: argparse.Namespace) -> tuple[Path, Weights]:
+def _read_weights(options: argparse.Namespace, *, outline: bool = False) -> tuple[Path, Weights]:
+    """Return the classifier's file and model, or those of the network that outlines the lesion."""
     # Imported here, so that --help and wrong usage answer at once.
     import logging
     import warnings
@@ -168,27 +173,32 @@ def _read_weights(options: argparse.Namespace) -> tuple[Path, Weights]:
     keras.config.set_floatx("float32")
     keras.config.set_image_data_format("channels_last")
     keras.config.set_dtype_policy("float32")
-    if options.weights is None and not _DEFAULT_WEIGHTS.is_file():
+    spec = options.outline if outline else options.weights
+    if spec is None and not _DEFAULT_WEIGHTS.is_file():
         raise UsageError(
             "an installed package has no weights to convert: give --weights FILE, or "
             "--weights upstream for the notebook's own (needs gdown and the internet)"
         )
+    sha256 = None if outline else options.sha256
     path = resolve_weights(
-        str(_DEFAULT_WEIGHTS) if options.weights is None else options.weights,
-        sha256=options.sha256,
+        str(_DEFAULT_WEIGHTS) if spec is None else spec,
+        sha256=sha256,
         cache_dir=options.cache,
         timeout_s=options.timeout,
         say=say,
     )
-    weights = read_weights(path, sha256=options.sha256, architecture=options.architecture, say=say)
-    say(f"weights: {printable(path)}, SHA-256 {weights.sha256}")
+    architecture = None if outline else options.architecture
+    weights = read_weights(path, sha256=sha256, architecture=architecture, to_map=outline, say=say)
+    say(f"{'outline' if outline else 'weights'}: {printable(path)}, SHA-256 {weights.sha256}")
     return path, weights
 
 
 def _plan(options: argparse.Namespace) -> Job:
     from .job import Job
     from .meaning import find_meaning
+    from .outline import plan_outline
 
+    about = read_about(options)
     path, weights = _read_weights(options)
     for layer in weights.notebook.front if weights.notebook else ():
         say(f"{layer} of the file scales the input; it is folded in, too")
@@ -219,6 +229,10 @@ def _plan(options: argparse.Namespace) -> Job:
         compact=options.compact,
         rewrite=options.rewrite,
         tune_for=options.tune_for,
+        outline=plan_outline(options, _read_weights(options, outline=True)[1], weights, meaning)
+        if options.outline
+        else None,
+        about=about,
     )
 
 
@@ -254,7 +268,7 @@ def _change_budgets(options: argparse.Namespace) -> dict[str, Budget]:
     return budgets
 
 
-def _write(folder: Path, outcome: Outcome, about: dict[str, Any]) -> None:
+def _write(folder: Path, name: str, outcome: Outcome, about: dict[str, Any]) -> None:
     from .verify import report
 
     text = json.dumps(report.to_dict(outcome.rows, about), indent=2, ensure_ascii=False) + "\n"
@@ -264,19 +278,20 @@ def _write(folder: Path, outcome: Outcome, about: dict[str, Any]) -> None:
         f"{about['held_out_pictures']} held-out pictures; one thread."
     )
     lines = [line, *about["notes"], *report.passes_as_markdown(outcome.rows)]
-    files = {f"lesion-{variant}.tflite": data for variant, data in outcome.files.items()}
-    files["report.json"] = text.encode()
-    files["report.md"] = report.to_markdown(outcome.rows, lines).encode()
+    files = {f"{name}-{variant}.tflite": data for variant, data in outcome.files.items()}
+    reports = "report" if name == "lesion" else f"{name}-report"
+    files[f"{reports}.json"] = text.encode()
+    files[f"{reports}.md"] = report.to_markdown(outcome.rows, lines).encode()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, data in files.items():
-            write_atomically(folder / name, data)
+        for each, data in files.items():
+            write_atomically(folder / each, data)
     except OSError as error:
         raise ConvertError(
             f"{printable(folder)}: can't be written: {error.strerror or error}"
         ) from error
     say(f"wrote {', '.join(files)} to {printable(folder)}")
-    best = folder / f"lesion-{report.recommend(outcome.rows)}.tflite"
+    best = folder / f"{name}-{report.recommend(outcome.rows)}.tflite"
     say(f"use it: python -m edge.run PICTURES --model {printable(best)}")
 
 

@@ -29,8 +29,18 @@ _TOOLS = (
 )
 
 
-def describe(variant: str, exported: Exported, job: Job) -> dict[str, Any]:
-    """Return the contract of a graph, all but its parity figures."""
+def describe(
+    variant: str, exported: Exported, job: Job, outline: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the contract of a graph, all but its parity figures.
+
+    Args:
+        variant: float32, float16, dynamic or int8.
+        exported: the graph.
+        job: what it was made for.
+        outline: what the contract says of the network that outlines the lesion, if there is one.
+
+    """
     weights, meaning, flatbuffer = job.weights, job.meaning, exported.flatbuffer
     what = f"P({meaning.labels[1]})" if weights.activation == "sigmoid" else "P of each label"
     return {
@@ -51,14 +61,18 @@ def describe(variant: str, exported: Exported, job: Job) -> dict[str, Any]:
             "contract": job.preprocessing(),
         },
         "calibration": manifest(job.calibration, job.seed) if variant == "int8" else None,
+        **({"segmentation": "outline", "outline": dict(outline)} if outline else {}),
+        **job.about,
         "versions": {tool: metadata.version(tool) for tool in _TOOLS},
     }
 
 
-def pack_document(flatbuffer: bytes, document: Mapping[str, Any]) -> bytes:
-    """Return the model file of a graph and its contract."""
+def pack_document(
+    flatbuffer: bytes, document: Mapping[str, Any], outline: bytes | None = None
+) -> bytes:
+    """Return the model file of a graph, its contract, and the outline's graph, if there is one."""
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
-    return pack(flatbuffer, f"{text}\n".encode())
+    return pack(flatbuffer, f"{text}\n".encode(), outline)
 
 
 def manifest(pictures: Sequence[SamplePicture], seed: int) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from convert.network import LAYERS
@@ -15,13 +15,35 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from convert.quantise.preprocessing import Preprocessing
+    from convert.verify.maps import MapBudget
     from convert.verify.parity import Budget
     from convert.verify.pictures import SamplePicture
     from convert.weights.file import Weights
+    from edge.model.contract import InputSpec
 
     from .meaning import Meaning
 
 Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Outlining:
+    """A network that outlines the lesion, what its numbers mean, and what it has to stand."""
+
+    weights: Weights
+    pixels: Preprocessing
+    """What happens to a picture before it reaches the model of the file."""
+    geometry: InputSpec
+    """How a picture gets the network's size: only size and interpolation are meant."""
+    threshold: float
+    """Lesion is where the map is at least this."""
+    budgets: Mapping[str, MapBudget]
+
+    def source(self) -> dict[str, Any]:
+        """Return which file it is from, and what happens to a picture before it."""
+        contract = self.pixels.to_dict()
+        return {"file": self.weights.name, "sha256": self.weights.sha256, "contract": contract}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +67,10 @@ class Job:
     """Make its int8 graph a faster one with the same values, and prove it."""
     tune_for: str = "x86"
     """The processor that it is laid out for: ``x86`` or ``arm``."""
+    outline: Outlining | None = None
+    """The file's second network."""
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """The contract's ``licence`` and ``evaluation``, as far as they are given."""
 
     def preprocessing(self) -> dict[str, Any]:
         """Return what happens to a picture before the first layer that isn't preprocessing."""

@@ -135,15 +135,49 @@ def _choose_pixels(options: argparse.Namespace, weights: Weights) -> Preprocessi
             "--preprocessing, --channel-order, --scale and --offset out"
         )
     pixels = pixels or declared
-    if inside and pixels and pixels.scales:
+    if pixels:
+        _refuse_twice(weights, pixels)
+    return pixels
+
+
+def outline_pixels(
+    options: argparse.Namespace, weights: Weights, classifier: Weights, pixels: Preprocessing
+) -> Preprocessing:
+    """Return what happens to a picture before the network that outlines the lesion.
+
+    Args:
+        options: those of the command.
+        weights: the network's.
+        classifier: what goes into the same file.
+        pixels: what happens before that; the same happens here unless the options say otherwise.
+
+    Raises:
+        UsageError: it would be scaled twice; or the classifier scales by itself and this doesn't,
+            so that the same would be a guess.
+
+    """
+    given = options.outline_preprocessing
+    raw = {"RGB": Preprocessing("RGB", (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))}
+    if not given and any(_scaling_in_front(classifier)) and not any(_scaling_in_front(weights)):
+        raise UsageError(
+            f"{weights.name} doesn't say how pixels become its input, and {classifier.name} scales "
+            "them itself: give --outline-preprocessing"
+        )
+    pixels = {**PRESETS, **raw}[given] if given else pixels
+    _refuse_twice(weights, pixels, "--outline-preprocessing RGB, or notebook for BGR")
+    return pixels
+
+
+def _refuse_twice(weights: Weights, pixels: Preprocessing, instead: str | None = None) -> None:
+    front = tuple(_scaling_in_front(weights))
+    if front and pixels.scales:
         span = 255 * min(map(abs, pixels.then(front).scale))
         if span < _LEAST_SPAN:
             raise UsageError(
-                f"{weights.name}: {inside} already scales the input, and what is given would scale "
-                f"it again, to a range of {span:.2g}; give it without: "
-                f"--channel-order {pixels.channel_order} --scale 1 --offset 0"
+                f"{weights.name}: {', '.join(map(str, front))} already scales the input, and what "
+                f"is given would scale it again, to a range of {span:.2g}; give it without: "
+                + (instead or f"--channel-order {pixels.channel_order} --scale 1 --offset 0")
             )
-    return pixels
 
 
 def _ask_for_pixels(weights: Weights) -> str:

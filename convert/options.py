@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 
 from edge.cli import arguments
@@ -47,6 +48,14 @@ def make_parser(prog: str, description: str | None) -> argparse.ArgumentParser:
         metavar="LIST",
         help=f"which to make, with commas (default: {','.join(VARIANTS)})",
     )
+    add(
+        "--file-name",
+        type=_file_name,
+        default="lesion",
+        metavar="NAME",
+        help="files are NAME-VARIANT.tflite, and of another NAME than lesion NAME-report.json and "
+        ".md (default: lesion)",
+    )
     add("--json", action="store_true", help="print the report as JSON instead of the table")
     add(
         "--no-rewrite",
@@ -69,6 +78,7 @@ def make_parser(prog: str, description: str | None) -> argparse.ArgumentParser:
     )
     _add_weights(parser)
     _add_meaning(parser)
+    _add_outline(parser)
     _add_proof(parser)
     return parser
 
@@ -155,12 +165,49 @@ def _add_meaning(parser: argparse.ArgumentParser) -> None:
         "labels none: the most probable one is the answer)",
     )
     add("--name", help="what to call the model (default: the weights', or the file's)")
+    add("--licence", metavar="TEXT", help="of the model, for its contract: a line for people")
+    add(
+        "--evaluation",
+        type=Path,
+        metavar="JSON",
+        help="how good it is, likewise: a list of objects with set, pictures, positives, auc, low "
+        "and high, its 95 %% interval",
+    )
     add(
         "--contract",
         dest="contract_file",
         type=Path,
         metavar="JSON",
         help="of --tflite: a contract, or a part of one (docs/contract.md); options go before it",
+    )
+
+
+def _add_outline(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("a second network, which outlines the lesion").add_argument
+    add(
+        "--outline",
+        metavar="SPEC",
+        help="a model that answers with a map of P(lesion), (batch, height, width, 1) by a sigmoid",
+    )
+    add(
+        "--outline-preprocessing",
+        choices=(*PREPROCESSING, "RGB"),
+        help="RGB: it scales its input itself (default: the same as the classifier's)",
+    )
+    add(
+        "--outline-threshold",
+        type=share,
+        default=0.5,
+        metavar="P",
+        help="lesion from this probability on (default: 0.5)",
+    )
+    add(
+        "--outline-jaccard",
+        type=_budget,
+        action="append",
+        default=[],
+        metavar="VARIANT=X",
+        help="least mean Jaccard index with Keras' outlines (default: int8=0.97)",
     )
 
 
@@ -217,6 +264,12 @@ def _labels(text: str) -> tuple[str, ...]:
             "encoding has to be UTF-8"
         )
     return labels
+
+
+def _file_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", text, re.ASCII):
+        raise argparse.ArgumentTypeError("give letters, digits, '-', '_' and '.' only")
+    return text
 
 
 def _size(text: str) -> tuple[int, int]:

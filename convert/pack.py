@@ -35,6 +35,7 @@ def pack(
     *,
     budgets: Mapping[str, Budget],
     read_reference: Callable[[], Weights],
+    about: Mapping[str, Any],
 ) -> int:
     """Do what the options ask and return the exit status.
 
@@ -42,6 +43,7 @@ def pack(
         options: those of the command.
         budgets: by variant.
         read_reference: gives the Keras model of ``--weights``; not called without that option.
+        about: the contract's ``licence`` and ``evaluation``, as far as options give them.
 
     Raises:
         LesionEdgeError: whatever :func:`convert.tflite.pack_tflite` raises.
@@ -49,7 +51,9 @@ def pack(
         ConvertError: it can't be written.
 
     """
-    said = said_by(options)
+    if options.outline:
+        raise UsageError("--outline goes with --weights: give the Keras model without --tflite")
+    said = {**said_by(options), **about}
     target = options.out / options.tflite.name
     if target.exists() and target.samefile(options.tflite):
         raise UsageError(f"{printable(target)} is the file itself: give another folder with --out")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from convert.quantise.plain import export_plain
+from convert.verify.maps import exceeded as exceeded_by_maps
 from convert.verify.parity import (
     compare,
     edge_answers,
@@ -18,12 +19,13 @@ from convert.verify.parity import (
     notes_on_answers,
 )
 from convert.verify.pictures import require_disjoint
-from convert.verify.report import Row, time_interleaved
+from convert.verify.report import OutlineRow, Row, time_interleaved
 from edge.model.classifier import Classifier
 
 from .contract import describe, manifest_sha256, pack_document
 from .errors import ConvertError
 from .notebook import export_notebook
+from .outline import compare_outlines, describe_outline, export_outline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.quantise.plain import Exported
+    from convert.verify.report import Timed
 
     from .job import Job
 
@@ -65,24 +68,38 @@ def run(job: Job, say: Callable[[str], None]) -> Outcome:
     """
     require_disjoint(job.calibration, job.held_out)
     exported, plain = _export(job, say)
-    documents = {variant: describe(variant, each, job) for variant, each in exported.items()}
+    outlines = export_outline(job.outline, job, say) if job.outline else {}
+    documents = {
+        variant: describe(variant, each, job, _describe_second(job, outlines.get(variant)))
+        for variant, each in exported.items()
+    }
     with tempfile.TemporaryDirectory(prefix="lesion-edge-") as folder:
         classifiers = {
             variant: _load(
-                Path(folder), pack_document(each.flatbuffer, documents[variant]), variant
+                Path(folder), _pack(each, documents[variant], outlines.get(variant)), variant
             )
             for variant, each in exported.items()
+        }
+        networks = {
+            variant: network
+            for variant, classifier in classifiers.items()
+            if (network := classifier.outline_network())
         }
         expected, actual, some = _ask(job, classifiers, say)
         parities = {
             variant: compare(job.held_out, expected, actual[variant], classifier.contract)
             for variant, classifier in classifiers.items()
         }
+        maps = compare_outlines(job.outline, job, networks, say) if job.outline else {}
         if plain:
             document = describe("int8", replace(exported["int8"], flatbuffer=plain), job)
             classifiers[_PLAIN] = _load(Path(folder), pack_document(plain, document), _PLAIN)
         say(f"timing {job.rounds} invokes of each, one thread, in turns")
-        timings = time_interleaved(classifiers, some, job.rounds)
+        timed: dict[str, Timed] = {
+            **classifiers,
+            **{_second(variant): each for variant, each in networks.items()},
+        }
+        timings = time_interleaved(timed, some, job.rounds)
 
     files, rows = {}, []
     held_out = {"held_out_sha256": manifest_sha256(job.held_out)}
@@ -90,15 +107,33 @@ def run(job: Job, say: Callable[[str], None]) -> Outcome:
         parity = parities[variant]
         over = tuple(exceeded(parity, job.budgets[variant]))
         document = {**documents[variant], "parity": {**parity.to_dict(), **held_out}}
-        data = pack_document(each.flatbuffer, document)
-        passes = each.passes
+        passes, outline = each.passes, None
+        if job.outline:
+            second = outlines[variant]
+            document["outline"]["parity"] = {**maps[variant].to_dict(), **held_out}
+            over = (*over, *exceeded_by_maps(maps[variant], job.outline.budgets[variant]))
+            passes = (*passes, *(f"the outline's network: {done}" for done in second.passes))
+            outline = OutlineRow(len(second.flatbuffer), maps[variant], *timings[_second(variant)])
+        data = _pack(each, document, outlines.get(variant))
         if variant == "int8" and plain:
             faster = timings[_PLAIN][0] / timings[variant][0]
             passes = (*passes, f"{faster:.2g} times as fast as before it was rewritten")
-        rows.append(Row(variant, len(data), parity, *timings[variant], over, passes))
+        rows.append(Row(variant, len(data), parity, *timings[variant], over, passes, outline))
         if not over:
             files[variant] = data
     return Outcome(files, rows, (*job.notes, *notes_on_answers(expected)))
+
+
+def _describe_second(job: Job, exported: Exported | None) -> dict[str, Any] | None:
+    return describe_outline(exported, job.outline) if job.outline and exported else None
+
+
+def _pack(exported: Exported, document: Mapping[str, Any], outline: Exported | None) -> bytes:
+    return pack_document(exported.flatbuffer, document, outline.flatbuffer if outline else None)
+
+
+def _second(variant: str) -> str:
+    return f"{variant} outline"
 
 
 def _export(job: Job, say: Callable[[str], None]) -> tuple[Mapping[str, Exported], bytes | None]:

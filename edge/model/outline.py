@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edge.results import Timings
+
 
 @dataclass(frozen=True, slots=True)
 class Outline:
@@ -67,11 +69,14 @@ class OutlineNetwork(Network):
         super().__init__(outline.graph, f"{name}: outline.tflite")
         self.outline = outline
 
-    def predict(self, image_bgr: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def predict(
+        self, image_bgr: NDArray[np.uint8], timings: Timings | None = None
+    ) -> NDArray[np.float32]:
         """Return P(lesion) at the places of a grid that covers the whole picture.
 
         Args:
             image_bgr: (height, width, 3) uint8, BGR, 0..255.
+            timings: gets the milliseconds of ``resize`` and ``invoke``.
 
         Returns:
             (rows, columns), 0..1, of the network's own size.
@@ -80,4 +85,4 @@ class OutlineNetwork(Network):
             PredictionError: the network's output is no probability.
 
         """
-        return self._run(image_bgr, np.float32, None)[:, :, 0]
+        return self._run(image_bgr, np.float32, timings)[:, :, 0]
