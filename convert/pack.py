@@ -72,10 +72,10 @@ def pack(
         rounds=options.rounds,
         say=say,
     )
-    notes = []
+    notes = [*packed.notes]
     if packed.row:
         instead = None if options.held_out else "--held-out"
-        notes = notes_on("parity was judged", held_out, packed.contract.labels, instead)
+        notes += notes_on("parity was judged", held_out, packed.contract.labels, instead)
     over = [] if packed.row is None else packed.row.over
     if not over:
         try:
@@ -86,9 +86,12 @@ def pack(
                 f"{printable(target)}: can't be written: {error.strerror or error}"
             ) from error
         say(f"use it: python -m edge.run PICTURES --model {printable(target)}")
+    if not packed.row:
+        for note in notes:
+            say(note)
     _print(packed, notes, as_json=options.json)
-    if over:
-        variant = packed.contract.variant
+    if packed.row and over:
+        variant = packed.row.variant
         raise ParityError(
             f"nothing is written to {printable(options.out)}: {'; '.join(over)}. Where that is "
             f"what its quantisation costs, give another budget: --max-delta {variant}=X, "
@@ -104,10 +107,15 @@ def said_by(options: argparse.Namespace) -> dict[str, Any]:
 
     Raises:
         ModelError: the contract's file can't be read.
-        UsageError: options contradict each other.
+        UsageError: options contradict each other, or it has what no TFLite file can.
 
     """
     document = read_contract(options.contract_file) if options.contract_file else {}
+    if "outline" in document:
+        raise UsageError(
+            f"{printable(options.contract_file)}: has an 'outline', whose network travels inside a "
+            "model file only; leave it out"
+        )
     pixels = given_pixels(options, inside=_BYTES_INSIDE)
     values: dict[str, Any] = {}
     if pixels:

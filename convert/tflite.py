@@ -21,7 +21,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convert.quantise.preprocessing import Preprocessing
-from convert.verify.parity import Parity, compare, edge_answers, exceeded, keras_answers
+from convert.verify.parity import (
+    compare,
+    edge_answers,
+    exceeded,
+    keras_answers,
+    notes_on_answers,
+)
 from convert.verify.pictures import resized
 from convert.verify.report import Row, time_interleaved
 from edge.errors import ModelError, PredictionError
@@ -65,7 +71,9 @@ class Packed:
     """Its contract, as written."""
     contract: Contract
     row: Row | None
-    """None where there was no Keras model to compare with."""
+    """None where there was no Keras model to compare with; its variant is the graph's own, whatever
+    the contract calls it."""
+    notes: tuple[str, ...]
 
 
 def pack_tflite(
@@ -110,7 +118,7 @@ def pack_tflite(
     document["output"] = {**document["output"], **contract.output.to_dict()}
     say(f"{name}: {contract.variant}, input {contract.input.dtype}, {len(contract.labels)} labels")
     with tempfile.TemporaryDirectory(prefix="lesion-edge-") as folder:
-        packed = Path(folder, "model.tflite")
+        packed = Path(folder, path.name)
         try:
             packed.write_bytes(pack_document(flatbuffer, document))
         except ValueError as error:  # more keys than are checked: NaN, half a character
@@ -120,18 +128,20 @@ def pack_tflite(
         classifier = Classifier(packed, num_threads=1)
     row = None
     if reference is None:
-        _ask(classifier, held_out, name)
+        notes = notes_on_answers(_ask(classifier, held_out, name), "its")
         say(f"{name}: not compared with Keras; give the model it was made from: --weights FILE")
     else:
         _require_fit(reference, contract, name)
         say(f"comparing with Keras on {len(held_out)} held-out pictures")
-        parity, images = _compare(classifier, reference, held_out, rounds)
+        expected, actual, images = _compare(classifier, reference, held_out, rounds)
+        parity, notes = compare(held_out, expected, actual, contract), notes_on_answers(expected)
         document["weights"] = {"file": reference.name, "sha256": reference.sha256}
         document["parity"] = {**parity.to_dict(), "held_out_sha256": manifest_sha256(held_out)}
-        over = tuple(exceeded(parity, budgets[contract.variant]))
+        variant = _variant(interpreter)
+        over = tuple(exceeded(parity, budgets[variant]))
         timings = time_interleaved({"": classifier}, images, rounds)[""]
-        row = Row(contract.variant, len(flatbuffer), parity, *timings, over)
-    return Packed(pack_document(flatbuffer, document), document, contract, row)
+        row = Row(variant, len(flatbuffer), parity, *timings, over)
+    return Packed(pack_document(flatbuffer, document), document, contract, row, tuple(notes))
 
 
 def _require_sound(path: Path, name: str) -> None:
@@ -203,7 +213,10 @@ def _missing(document: Mapping[str, Any], picture: Tensor, count: int) -> list[s
     given = document["input"] if isinstance(document["input"], dict) else {}
     raw = (picture.dtype, picture.scale, picture.zero_point) in RAW_ENCODINGS
     if "values" not in given and not raw:
-        missing.append(f"{ASK_PIXELS}; or input.channel_order and input.values in --contract FILE")
+        bare = "" if "channel_order" not in given else " (1 and 0 where the graph scales by itself)"
+        missing.append(
+            f"{ASK_PIXELS}{bare}; or input.channel_order and input.values in --contract FILE"
+        )
     elif "channel_order" not in given:
         missing.append(f"{ASK_ORDER}; or input.channel_order in --contract FILE")
     if -1 in picture.shape and not {"width", "height"} <= set(given):
@@ -251,11 +264,14 @@ def _require_fit(reference: Weights, contract: Contract, name: str) -> None:
         )
 
 
-def _ask(classifier: Classifier, pictures: Sequence[SamplePicture], name: str) -> None:
-    """Raise ConvertError unless the answers are probabilities."""
+def _ask(
+    classifier: Classifier, pictures: Sequence[SamplePicture], name: str
+) -> NDArray[np.float64]:
+    """Return its answers, (pictures, labels); raise ConvertError unless they are probabilities."""
+    spec = classifier.contract.input
     try:
-        for picture in counted("asked: pictures", pictures):
-            classifier.predict(resized(picture, classifier.contract.input))
+        asked = counted("asked: pictures", pictures)
+        return np.array([classifier.predict(resized(picture, spec)) for picture in asked])
     except PredictionError as error:
         raise ConvertError(
             f"{name}: its answers are no probabilities ({error}); if it ends without a sigmoid or "
@@ -265,8 +281,8 @@ def _ask(classifier: Classifier, pictures: Sequence[SamplePicture], name: str) -
 
 def _compare(
     classifier: Classifier, reference: Weights, pictures: Sequence[SamplePicture], rounds: int
-) -> tuple[Parity, list[NDArray[np.uint8]]]:
-    """Return how the answers compare, and the first pictures, to time the model with."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64], list[NDArray[np.uint8]]]:
+    """Return Keras' answers, the file's, and the first pictures, to time the model with."""
     spec = classifier.contract.input
     pixels = Preprocessing(spec.channel_order, spec.values_scale, spec.values_offset)
     expected, actual = [], []
@@ -277,5 +293,4 @@ def _compare(
         actual.append(edge_answers(classifier, [image]))
         if len(some) < rounds:
             some.append(image)
-    answers = (np.concatenate(expected), np.concatenate(actual))
-    return compare(pictures, *answers, classifier.contract), some
+    return np.concatenate(expected), np.concatenate(actual), some

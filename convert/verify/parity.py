@@ -93,14 +93,14 @@ def keras_answers(
     return np.hstack([1 - answers, answers]) if answers.shape[1] == 1 else answers
 
 
-def notes_on_answers(expected: NDArray[np.float64]) -> list[str]:
-    """Return what has to be said of Keras' own answers, (pictures, labels)."""
+def notes_on_answers(expected: NDArray[np.float64], whose: str = "Keras' own") -> list[str]:
+    """Return what has to be said of answers, (pictures, labels), of Keras or whose they are."""
     spread = float(np.ptp(expected, axis=0).max())
     if spread >= _LEAST_SPREAD:
         return []
     text = (
-        f"Keras' own answers differ by {spread:.2g} between the pictures: a file that never looks "
-        "at them would pass; is the model trained, and --preprocessing that of its training?"
+        f"{whose} answers differ by {spread:.2g} between the pictures: a file that never looks "
+        "at them would do as well; is the model trained, and --preprocessing that of its training?"
     )
     return [text]
 

@@ -170,6 +170,27 @@ def test_a_file_that_ends_the_runtime_ends_in_one_line(
         pack(BY_NAME["int8"].path, [], held_out)
 
 
+def test_what_ends_in_a_refusal_names_the_file_and_not_a_copy_of_it(
+    held_out: list[SamplePicture], tmp_path: Path
+) -> None:
+    own, path = BY_NAME["float32"], tmp_path / "part.json"
+    path.write_text(json.dumps({"input": {"width": 3}}))
+    with pytest.raises(ModelError, match=rf"^{own.path.name}: the graph's input is"):
+        pack(own.path, [*options_for(own), f"--contract={path}"], held_out)
+    path.write_text('{"outline": {}}')
+    with pytest.raises(UsageError, match=r"has an 'outline', .*; leave it out"):
+        pack(own.path, [*options_for(own), f"--contract={path}"], held_out)
+
+
+def test_answers_that_are_all_alike_are_told_without_a_keras_model_too(
+    held_out: list[SamplePicture],
+) -> None:
+    own = BY_NAME["float32"]
+    assert not pack(own.path, options_for(own), held_out).notes
+    (note,) = pack(own.path, options_for(own), held_out[:1] * 2).notes
+    assert note.startswith("its answers differ by 0 between the pictures")
+
+
 def test_a_model_that_describes_itself_is_refused(held_out: list[SamplePicture]) -> None:
     with pytest.raises(UsageError, match="has a contract of its own: run it as it is"):
         pack(MODELS["int8"], [], held_out)
@@ -239,6 +260,26 @@ def test_with_its_keras_model_it_passes_the_gate_or_not(
     other = pack(own.path, options_for(own), held_out, reference_of(own, shift=0.5)).row
     assert other
     assert other.over
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("called", ["own", "int8"])
+def test_the_gate_goes_by_the_graph_whatever_its_contract_calls_the_variant(
+    called: str, held_out: list[SamplePicture], tmp_path: Path
+) -> None:
+    pytest.importorskip("keras")
+    own, path = BY_NAME["float32"], tmp_path / "contract.json"
+    path.write_text(json.dumps({**own.contract(), "variant": called}))
+    arguments = [f"--contract={path}"]
+    row = pack(own.path, arguments, held_out, reference_of(own)).row
+    assert row
+    assert (row.variant, row.over) == ("float32", ())
+    # Within int8's budget, not within that of float32.
+    other = pack(own.path, arguments, held_out, reference_of(own, shift=0.005))
+    assert other.contract.variant == called
+    assert other.row
+    assert 1e-5 < other.row.parity.max_delta < DEFAULT_BUDGETS["int8"].max_delta
+    assert other.row.over
 
 
 @pytest.mark.slow
