@@ -2,7 +2,7 @@
 #   make demo    analyse sample pictures with the model in the project
 #   make check   lint and types
 #   make test    the same, and tests (what CI runs)
-#   make models  rebuild every model file from models/model.h5
+#   make models  rebuild every model file from models/model.h5 (and dermoscopy.keras, outline.keras)
 #   make bench   latency of each step on this machine
 #   make fuzz    mutated files against every reader, until interrupted (ARGS="--count 1000")
 #   make wheelhouse DEVICE=pi-bookworm   all that a device without a network needs
@@ -49,6 +49,10 @@ wheelhouse: .venv-demo/made
 models: .venv/made
 	.venv/bin/python -m convert --out models
 	.venv/bin/python -m models.training.card models
+	[ ! -f models/dermoscopy.keras ] || .venv/bin/python -m convert --out models \
+		--file-name dermoscopy --name dermoscopy --weights models/dermoscopy.keras \
+		--outline models/outline.keras --channel-order RGB --scale 0.0078125 --offset=-0.9921875 \
+		--interpolation linear_exact --evaluation models/evaluation.json --variants float32,int8
 
 bench: .venv/made
 	.venv/bin/pytest --benchmark-only
