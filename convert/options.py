@@ -253,7 +253,7 @@ def _variants(text: str) -> tuple[str, ...]:
 
 
 def _labels(text: str) -> tuple[str, ...]:
-    labels = tuple(text.split(","))
+    labels = tuple(label.strip() for label in text.split(","))
     if len(labels) < 2 or len(set(labels)) < len(labels) or not all(labels):
         raise argparse.ArgumentTypeError(
             "give two or more different labels, such as benign,malignant"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edge.cli import command
 from edge.cli.arguments import add_model_options, make_parser
+from edge.files import printable
 
 from . import machine, software, video
 from .finding import Finding, failed, print_findings
@@ -60,7 +62,11 @@ def examine(model: str | None, folder: str, contract: str | None) -> list[Findin
         for each in others
         if each is not None
     ]
-    verdict = Finding("picture", "ok", "pictures can be analysed: python -m edge.run PICTURE")
+    use = "python -m edge.run PICTURE"
+    for option, value in (("--model", model), ("--contract", contract)):
+        if value:
+            use += f" {option} {printable(shlex.quote(value))}"
+    verdict = Finding("picture", "ok", f"pictures can be analysed: {use}")
     if failed(needed):
         fix = next((each.fix for each in needed if each.level == "failed" and each.fix), None)
         verdict = Finding("picture", "failed", "no picture can be analysed yet", fix)

@@ -82,7 +82,7 @@ def test_a_sigmoid_is_of_the_second_of_two_labels_and_has_a_threshold() -> None:
     meaning = find(weights(), *TF)
     assert meaning.labels == ("benign", "malignant")
     assert (meaning.positive, meaning.threshold) == ("malignant", 0.5)
-    other = find(weights(), *TF, "--labels", "cat,dog", "--positive", "cat", "--threshold", "0.2")
+    other = find(weights(), *TF, "--labels", "cat, dog", "--positive", "cat", "--threshold", "0.2")
     assert (other.labels, other.positive, other.threshold) == (("cat", "dog"), "cat", 0.2)
     with pytest.raises(UsageError, match="one output, the probability of the second of two"):
         find(weights(), *TF, *SEVEN)

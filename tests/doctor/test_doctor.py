@@ -290,6 +290,8 @@ def test_a_model_without_a_contract_is_checked_with_the_one_beside_it(tmp_path: 
     plain.write_bytes(flatbuffer)
     beside.write_text(json.dumps(contract))
     status, document = _doctor("--model", plain, "--contract", beside)
+    verdict = document["findings"][-1]["message"]
+    assert verdict.endswith(f"edge.run PICTURE --model {plain} --contract {beside}")
     assert (status, document["ok"]) == (0, True)
     status, document = _doctor("--model", plain)
     assert status == 1
