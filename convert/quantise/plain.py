@@ -78,14 +78,17 @@ def export_plain(
     raw = export_float32(_from_bytes(model, pixels), dtype="uint8", size_wh=size_wh)
     graph = Graph(raw)
     passes = _folded_normalisations(model, graph)
-    head = _head(graph)
-    dense = _scopes(graph, graph.operators[:head], ("FULLY_CONNECTED",))
+    kept = [each for each in graph.operators if not graph.scope(each).startswith(_PREPROCESSING)]
+    body = [each for each in graph.operators[: _head(graph)] if each in kept]
+    points = [each for each in body if _is_pointwise(graph, each)]
     recipes = {
-        "float16": [half(kind) for kind in _QUANTISED],
+        "float16": [half(kind, _scopes(graph, kept, None)) for kind in _QUANTISED],
         # Depthwise convolutions have few weights, and in this form they were six times slower.
+        # tflite-runtime 2.14 computes those of one pixel wrongly with a scale a channel.
         "dynamic": [
-            dynamic("CONV_2D", "CHANNELWISE"),
-            dynamic("FULLY_CONNECTED", "TENSORWISE", dense),
+            dynamic("CONV_2D", "CHANNELWISE", _scopes(graph, body, None)),
+            dynamic("CONV_2D", "TENSORWISE", _scopes(graph, points, None)),
+            dynamic("FULLY_CONNECTED", "TENSORWISE", _scopes(graph, body, None)),
         ],
     }
     for variant in variants:
@@ -108,13 +111,15 @@ def export_plain(
     return exported
 
 
+_PREPROCESSING = "preprocessing"
+"""What the names of the operations begin with that are not the model's."""
 _QUANTISED = ("CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D_TRANSPOSE", "FULLY_CONNECTED")
 """The operations with weights, as the quantiser calls them."""
 _QUANTISATION = {
     "float32": "none",
     "float16": "weights float16, computed in float32",
     "dynamic": "weights int8, activations quantised to int8 at run time; convolutions per channel, "
-    "dense layers per tensor, the last one float32",
+    "those of one pixel and dense layers per tensor; depthwise ones and the last layer float32",
 }
 
 
@@ -133,8 +138,10 @@ def _from_bytes(model: Any, pixels: Preprocessing) -> Any:
         matrix = matrix[::-1]
 
     def infer(x: Any) -> Any:
-        values = tf.nn.conv2d(x, matrix[None, None], 1, "VALID")
-        return model(values + np.asarray(pixels.offset, np.float32))
+        with tf.name_scope(_PREPROCESSING):
+            values = tf.nn.conv2d(x, matrix[None, None], 1, "VALID")
+            values += np.asarray(pixels.offset, np.float32)
+        return model(values)
 
     return infer
 
@@ -250,6 +257,11 @@ def _head(graph: Graph) -> int:
     while head and kinds[head - 1] in ("MEAN", "RESHAPE"):
         head -= 1
     return head
+
+
+def _is_pointwise(graph: Graph, operator: Any) -> bool:
+    is_convolution = graph.kind(operator) == "CONV_2D"
+    return is_convolution and graph.shape(operator.inputs[1])[1:3] == (1, 1)
 
 
 def _scopes(graph: Graph, operators: Sequence[Any], kinds: tuple[str, ...] | None) -> str:

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 Rule = dict[str, Any]
 
 
-def half(operation: str) -> Rule:
+def half(operation: str, regex: str = ".*") -> Rule:
     """Return the rule: weights in float16, computed in float32."""
     config = {
         "weight_tensor_config": _weights(16, "TENSORWISE", "FLOAT"),
         "compute_precision": "FLOAT",
         "explicit_dequantize": True,
     }
-    return _rule(operation, config, algorithm="float_casting")
+    return _rule(operation, config, regex, algorithm="float_casting")
 
 
 def dynamic(operation: str, granularity: str, regex: str = ".*") -> Rule:
