@@ -7,6 +7,7 @@ or, for int8, as int8 with each byte's top bit flipped (scale 1, zero point -128
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from convert.errors import ExportError
@@ -59,7 +60,7 @@ def export_float32(
     try:
         flatbuffer = bytes(converter.convert())
     except Exception as error:
-        raise ExportError(f"TensorFlow's converter failed: {error}") from error
+        raise ExportError(f"TensorFlow's converter failed: {_why(error)}") from error
     _require_static(flatbuffer)
     return flatbuffer
 
@@ -81,6 +82,16 @@ def quantise(float32: bytes, variant: str, ranges: Ranges | None = None) -> byte
         tensors = tensors_by_layer(open_undelegated(float32))
         by_tensor = {tensor["name"]: ranges[layer] for tensor, layer in tensors}
     return apply_recipe(float32, _RECIPES[variant], by_tensor)
+
+
+def _why(error: Exception) -> str:
+    """Return in a line why it failed; what it says itself is the whole graph, in pages."""
+    if lacking := re.search(r"'tf\.(\w+)' op is neither a custom op nor a flex op", str(error)):
+        return (
+            f"TFLite has no {lacking[1]}; build the model without it (Resizing and UpSampling2D "
+            "are possible with nearest and bilinear, without antialias) and save it again"
+        )
+    return " ".join(str(error).split())[:300]
 
 
 def _require_static(flatbuffer: bytes) -> None:

@@ -87,7 +87,9 @@ def _scaling(graph: Graph) -> tuple[Any, NDArray[np.float64], NDArray[np.float64
         return None
     first, second = operator.inputs
     known = graph.constant(second if first == graph.picture else first)
-    if known is None or known.size not in (1, 3) or operator.builtinOptions.fusedActivationFunction:
+    # Three numbers may also be those of three rows or columns.
+    channels = known is not None and (known.size == 1 or (known.size == 3 and known.shape[-1] == 3))
+    if known is None or not channels or operator.builtinOptions.fusedActivationFunction:
         return None
     values = np.broadcast_to(known.astype(np.float64).reshape(-1), (3,))
     if kind == "DIV":

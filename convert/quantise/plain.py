@@ -111,8 +111,10 @@ def export_plain(
     return exported
 
 
-_PREPROCESSING = "preprocessing"
-"""What the names of the operations begin with that are not the model's."""
+_PREPROCESSING = "bytes-to-values"
+"""What the names of the operations begin with that are not the model's.
+
+With a hyphen, which no name has that a file's model is built with."""
 _QUANTISED = ("CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D_TRANSPOSE", "FULLY_CONNECTED")
 """The operations with weights, as the quantiser calls them."""
 _QUANTISATION = {

@@ -12,6 +12,7 @@ import pytest
 
 keras = pytest.importorskip("keras")
 
+from convert.errors import ExportError  # noqa: E402
 from convert.quantise.plain import Exported, export_plain  # noqa: E402
 from convert.quantise.preprocessing import PRESETS, Preprocessing  # noqa: E402
 from convert.quantise.rounding import _round  # noqa: E402
@@ -183,6 +184,38 @@ def test_where_zero_is_a_pixel_value_the_bytes_go_in_as_they_are() -> None:
     assert (exported.input.channel_order, exported.input.zero_point) == ("BGR", -1)
     assert element_table(exported.input)[1] == 0x80
     assert exported.passes[-1].endswith("padding is pixel value 127")
+
+
+def test_three_factors_down_the_rows_are_no_factors_of_channels() -> None:
+    image = keras.Input((3, 16, 3))
+    x = L.Rescaling([[[0.01]], [[0.002]], [[0.03]]])(image)
+    x = L.Flatten()(L.Conv2D(4, 3, padding="same", activation="relu")(x))
+    keras.utils.set_random_seed(2)
+    model = keras.Model(image, L.Dense(1, activation="sigmoid")(x))
+    images = list(np.random.default_rng(3).integers(0, 256, (12, 3, 16, 3), np.uint8))
+    pixels = PRESETS["notebook"]
+    actual = answers(export(model, pixels, images)["int8"], images)
+    assert np.abs(actual - keras_answers(model, pixels, images)).max() < 0.05
+
+
+def test_a_model_of_any_name_is_quantised() -> None:
+    image = keras.Input((16, 16, 3))
+    x = L.Flatten()(L.Conv2D(32, 3)(L.Conv2D(32, 3)(image)))
+    model = keras.Model(image, L.Dense(1, activation="sigmoid")(x), name="preprocessing")
+    images = [np.full((16, 16, 3), value, np.uint8) for value in (0, 255)]
+    exported = export(model, PRESETS["tf"], images)
+    sizes = {variant: len(each.flatbuffer) for variant, each in exported.items()}
+    assert sizes["float16"] < 0.6 * sizes["float32"]
+    assert sizes["dynamic"] < 0.8 * sizes["float32"]
+
+
+def test_what_tflite_has_not_is_said_in_a_line_with_what_to_do() -> None:
+    image = keras.Input((16, 16, 3))
+    x = L.Flatten()(L.UpSampling2D(2, interpolation="bicubic")(image))
+    model = keras.Model(image, L.Dense(1, activation="sigmoid")(x))
+    with pytest.raises(ExportError, match=r"TFLite has no \w+; .* nearest and bilinear") as failed:
+        export(model, PRESETS["tf"], [])
+    assert "\n" not in str(failed.value)
 
 
 # Rounding
