@@ -12,10 +12,12 @@ import numpy as np
 
 from edge.model.contract import InputSpec
 
-from .calibration import open_undelegated, run_on, widen_to, with_headroom
+from .calibration import open_undelegated, run_on
+from .equalise import equalise
 from .export import export_float32
 from .front import fold, lift
 from .graph import Graph
+from .ranges import find_ranges, widen_channels
 from .recipes import apply_recipe, dynamic, half, static
 from .rounding import Rounding
 
@@ -25,17 +27,12 @@ if TYPE_CHECKING:
     import keras
     from numpy.typing import NDArray
 
-    from .calibration import Ranges
     from .preprocessing import Preprocessing
+    from .ranges import ChannelRanges
 
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED")
 _EXACT = ("PAD", "MAX_POOL_2D", "RESIZE_NEAREST_NEIGHBOR", "STRIDED_SLICE", "RESHAPE", "TRANSPOSE")
 """Operations that only move values: in int8 as exact as in float32."""
-_HEADROOM = 1.2
-"""How much further than observed an activation may go before it saturates."""
-_CAPS = {1: (0.0, np.inf), 2: (-1.0, 1.0), 3: (0.0, 6.0)}
-"""What an operation's fused activation leaves, by its number in TFLite's schema: ReLU, ReLU
-between -1 and 1, ReLU6."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,13 +171,17 @@ def _export_int8(
             yield (ordered * scale + offset).astype(np.float32)
 
     body = _body(graph)
-    seen: Ranges = {}
+    seen: ChannelRanges = {}
     rounding = Rounding.of(graph, body)
     for tensors in run_on(float32, fed()):
-        widen_to(seen, tensors)
+        widen_channels(seen, tensors)
         rounding.look(tensors)
+    factors = equalise(graph, {name: np.abs(ends).max(axis=0) for name, ends in seen.items()})
+    for tensor, factor in factors.items():
+        seen[graph.name(tensor)] *= factor
+    rounding.scale(factors)
     rounding.apply()
-    ranges = _ranges(graph, seen)
+    ranges = find_ranges(graph, seen)
     ends = np.stack([offset, 255 * scale + offset])
     ranges[graph.name(graph.picture)] = (min(float(ends.min()), 0.0), max(float(ends.max()), 0.0))
     recipe = [
@@ -203,18 +204,6 @@ def _export_int8(
     )
     words, left = _describe(graph, body, Graph(flatbuffer))
     return Exported(flatbuffer, spec, words, (done, *left))
-
-
-def _ranges(graph: Graph, seen: Ranges) -> Ranges:
-    """Return the ranges with headroom, but no further than an operation's activation lets."""
-    ranges = {name: with_headroom(values, _HEADROOM) for name, values in seen.items()}
-    for operator in graph.operators:
-        cap = _CAPS.get(getattr(operator.builtinOptions, "fusedActivationFunction", 0))
-        name = graph.name(operator.outputs[0])
-        if cap and name in ranges:
-            low, high = ranges[name]
-            ranges[name] = (max(low, cap[0]), min(high, cap[1]))
-    return ranges
 
 
 def _body(graph: Graph) -> list[Any]:

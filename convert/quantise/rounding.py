@@ -9,6 +9,7 @@ pictures: Hassibi and Stork, "Second order derivatives for network pruning: Opti
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,12 @@ class Rounding:
             source = values[self.graph.name(layer.operator.inputs[0])]
             layer.look(self.graph, source, self.draw)
 
+    def scale(self, factors: Mapping[int, NDArray[np.float32]]) -> None:
+        """Take into account that tensors' channels were multiplied since; factors by tensor."""
+        for layer in self.layers:
+            if (factor := factors.get(layer.operator.inputs[0])) is not None:
+                layer.scale(self.graph, factor)
+
     def apply(self) -> None:
         """Replace the graph's weights by rounded ones, still float32, and the biases."""
         for layer in self.layers:
@@ -93,6 +100,16 @@ class _Layer:
             seen = np.concatenate([seen, np.ones((*seen.shape[:2], 1), np.float32)], axis=2)
         self.moments += seen.transpose(0, 2, 1) @ seen
         self.count += seen.shape[1]
+
+    def scale(self, graph: Graph, factor: NDArray[np.float32]) -> None:
+        places = math.prod(graph.shape(self.operator.inputs[1])[1:3])
+        by_channel = self.kind == "DEPTHWISE_CONV_2D"
+        taps = (
+            np.repeat(factor[:, None], places, 1) if by_channel else np.tile(factor, places)[None]
+        )
+        rest = np.ones((len(taps), self.moments.shape[1] - taps.shape[1]), np.float32)
+        taps = np.concatenate([taps, rest], axis=1)
+        self.moments *= taps[:, :, None] * taps[:, None]
 
     def apply(self, graph: Graph) -> None:
         kernel, bias = graph.constant(self.operator.inputs[1]), _bias(graph, self.operator)
