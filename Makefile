@@ -26,9 +26,11 @@ INSTALL = -m pip install --quiet --editable
 
 demo: .venv-demo/made
 	.venv-demo/bin/lesion-edge run pictures/samples --out out/demo --report out/demo/report.html
-	@echo "The folder's name is the true label: ISIC_0000199 is answered wrongly. In ISIC_0000169 black"
-	@echo "bars and hairs are marked as regions, too."
-	@echo "Look at it in a browser: $(CURDIR)/out/demo/report.html"
+	.venv-demo/bin/lesion-edge run pictures/samples --model dermoscopy --out out/demo/dermoscopy \
+		--report out/demo/dermoscopy.html
+	@echo "The folder's name is the true label. The notebook's model answers ISIC_0000199 wrongly, and"
+	@echo "marks black bars and hairs in ISIC_0000169, too; the second report is of the model dermoscopy."
+	@echo "Look at them in a browser: $(CURDIR)/out/demo/report.html and dermoscopy.html"
 
 check: .venv/made
 	.venv/bin/ruff check .
@@ -49,10 +51,12 @@ wheelhouse: .venv-demo/made
 models: .venv/made
 	.venv/bin/python -m convert --out models
 	.venv/bin/python -m models.training.card models
-	[ ! -f models/dermoscopy.keras ] || .venv/bin/python -m convert --out models \
-		--file-name dermoscopy --name dermoscopy --weights models/dermoscopy.keras \
-		--outline models/outline.keras --channel-order RGB --scale 0.0078125 --offset=-0.9921875 \
-		--interpolation linear_exact --evaluation models/evaluation.json --variants float32,int8
+	.venv/bin/python -m convert --out models --variants float16 --file-name dermoscopy \
+		--name dermoscopy --weights models/dermoscopy.keras --outline models/outline.keras \
+		--channel-order RGB --scale 0.0078125 --offset=-0.9921875 --interpolation linear_exact \
+		--threshold 0.1225 --evaluation models/evaluation.json --licence "CC BY-NC 4.0: trained on \
+	HAM10000 (CC BY-NC 4.0) and on pictures of the ISIC challenges; not for commercial use" \
+		--max-delta float16=0.01
 
 bench: .venv/made
 	.venv/bin/pytest --benchmark-only
