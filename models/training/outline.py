@@ -35,6 +35,7 @@ SOURCE = SourceSpec(
     1.0,
     squashed=True,
     masks="isic2017_train_256_masks",
+    sha256="fb89150ca717e35d08a18b2a05bf2a2d128372525c1445e34e993e0d9c023fa2",
 )
 SCHEDULE = Schedule(steps=900, stages=((0.5, 160), (0.5, SIDE)), rate=1e-3)
 MIXTURE = Mixture(

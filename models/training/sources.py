@@ -56,7 +56,7 @@ class Source:
     masks: NDArray[np.uint8] | None
     """(count, side, side), 255 = lesion."""
     fingerprint: str
-    """SHA-256 over names, labels, folds and file contents, in order."""
+    """SHA-256 over names, labels, folds and the pictures' files, in order; not the masks."""
 
     def chosen(self, held_out: int | None, *, malignant: bool) -> NDArray[np.int64]:
         """Return the indices to train on of one class: not of the fold that is held out."""

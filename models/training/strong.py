@@ -38,10 +38,32 @@ if TYPE_CHECKING:
 SIDE = 224
 _CC0 = "ISIC 2017 challenge data, CC0"
 SOURCES = (
-    SourceSpec("ham10000_256", "CC BY-NC 4.0", 0.38),
-    SourceSpec("isic2017_train_256", _CC0, 0.34, squashed=True, masks="isic2017_train_256_masks"),
-    SourceSpec("isic2017_train_512", _CC0, 0.22),
-    SourceSpec("isic2018_task1_new_512", "ISIC archive, not checked", 0.06),
+    SourceSpec(
+        "ham10000_256",
+        "CC BY-NC 4.0",
+        0.38,
+        sha256="b1df93f418b4ddc4bc579651ef671d58683fb9d93994dceff98498497fee6d2a",
+    ),
+    SourceSpec(
+        "isic2017_train_256",
+        _CC0,
+        0.34,
+        squashed=True,
+        masks="isic2017_train_256_masks",
+        sha256="fb89150ca717e35d08a18b2a05bf2a2d128372525c1445e34e993e0d9c023fa2",
+    ),
+    SourceSpec(
+        "isic2017_train_512",
+        _CC0,
+        0.22,
+        sha256="cfb1c2f2f56677d671fbdfefb87614b50933ce0c15f9e2195d5c9143f5c9b834",
+    ),
+    SourceSpec(
+        "isic2018_task1_new_512",
+        "ISIC archive, not checked",
+        0.06,
+        sha256="01e6f283ecad3e8470b3fee432b110fa3946bd16221a87f51bf3ba294c1115b8",
+    ),
 )
 FREE_SOURCES = tuple(source for source in SOURCES if source.licence == _CC0)
 SCHEDULE = Schedule(steps=1400, stages=((0.55, 160), (0.25, 192), (0.2, SIDE)))
