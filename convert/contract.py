@@ -29,6 +29,11 @@ _TOOLS = (
 )
 
 
+def identify(flatbuffer: bytes) -> dict[str, Any]:
+    """Return what a contract knows a flatbuffer by."""
+    return {"sha256": hashlib.sha256(flatbuffer).hexdigest(), "bytes": len(flatbuffer)}
+
+
 def describe(
     variant: str, exported: Exported, job: Job, outline: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
@@ -48,7 +53,7 @@ def describe(
         "name": job.name,
         "variant": variant,
         "intended_use": NOTICE,
-        "flatbuffer": {"sha256": hashlib.sha256(flatbuffer).hexdigest(), "bytes": len(flatbuffer)},
+        "flatbuffer": identify(flatbuffer),
         "input": exported.input.to_dict(),
         "output": {**OutputSpec(weights.activation).to_dict(), "meaning": what},
         "labels": list(meaning.labels),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from convert.verify.pictures import resized
 from edge.errors import PredictionError
 from edge.model.contract import InputSpec, OutputSpec
 
+from .contract import identify
 from .errors import ConvertError
 from .job import Outlining, counted
 from .meaning import outline_pixels
@@ -88,9 +88,8 @@ def export_outline(outline: Outlining, job: Job, say: Callable[[str], None]) -> 
 
 def describe_outline(exported: Exported, outline: Outlining) -> dict[str, Any]:
     """Return the contract's ``outline``, all but its parity figures."""
-    flatbuffer = exported.flatbuffer
     return {
-        "flatbuffer": {"sha256": hashlib.sha256(flatbuffer).hexdigest(), "bytes": len(flatbuffer)},
+        "flatbuffer": identify(exported.flatbuffer),
         "input": exported.input.to_dict(),
         "output": {**OutputSpec("sigmoid").to_dict(), "meaning": "P(lesion) at each place"},
         "threshold": outline.threshold,

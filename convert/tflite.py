@@ -7,7 +7,6 @@ With the Keras model that it came from, it has to pass the same gate as a file m
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import signal
@@ -39,7 +38,7 @@ from edge.model.interpreter import complete, make_interpreter, read_tensors
 from edge.model.load import read_whole
 from edge.results import NOTICE
 
-from .contract import manifest_sha256, pack_document
+from .contract import identify, manifest_sha256, pack_document
 from .errors import ConvertError, UsageError
 from .job import counted
 from .meaning import ASK_ORDER, ASK_PIXELS, ASK_SIZE, OUTPUT_ORDER
@@ -183,7 +182,7 @@ def _describe(
         "name": name.removesuffix(".tflite"),
         "variant": _variant(interpreter),
         "intended_use": NOTICE,
-        "flatbuffer": {"sha256": hashlib.sha256(flatbuffer).hexdigest(), "bytes": len(flatbuffer)},
+        "flatbuffer": identify(flatbuffer),
         **said,
     }
     usual = {

@@ -10,7 +10,7 @@ import numpy as np
 from convert.network import LAYERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -80,7 +80,11 @@ def observe_ranges(float32: bytes, images: Iterable[NDArray[np.uint8]]) -> Range
         The input's range is 0..255 by definition.  The others are rounded away from zero.
 
     """
-    seen = observe_tensors(float32, (image.astype(np.float32) for image in images))
+    seen: Ranges = {}
+    for values in run_on(float32, (image.astype(np.float32) for image in images)):
+        for name, found in values.items():
+            low, high = seen.get(name, (0.0, 0.0))
+            seen[name] = (min(low, float(found.min())), max(high, float(found.max())))
     _, *rest = tensors_by_layer(open_undelegated(float32))
     ranges = {"image": (0.0, 255.0)}
     for tensor, layer in rest:
@@ -89,14 +93,6 @@ def observe_ranges(float32: bytes, images: Iterable[NDArray[np.uint8]]) -> Range
         seen_low, seen_high = with_headroom(seen[tensor["name"]], headroom)
         ranges[layer] = (min(low, seen_low), max(high, seen_high))
     return ranges
-
-
-def observe_tensors(float32: bytes, inputs: Iterable[NDArray[np.float32]]) -> Ranges:
-    """Run a float32 graph and return each tensor's smallest and largest value, and 0, by name."""
-    seen: Ranges = {}
-    for values in run_on(float32, inputs):
-        widen_to(seen, values)
-    return seen
 
 
 def run_on(
@@ -122,13 +118,6 @@ def run_on(
         interpreter.set_tensor(picture["index"], each.reshape(picture["shape"]))
         interpreter.invoke()
         yield {tensor["name"]: interpreter.get_tensor(tensor["index"]) for tensor in watched}
-
-
-def widen_to(seen: Ranges, values: Mapping[str, NDArray[np.float32]]) -> None:
-    """Widen ranges, which hold 0, to what tensors hold."""
-    for name, found in values.items():
-        low, high = seen.get(name, (0.0, 0.0))
-        seen[name] = (min(low, float(found.min())), max(high, float(found.max())))
 
 
 def with_headroom(values: tuple[float, float], headroom: float) -> tuple[float, float]:

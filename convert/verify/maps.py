@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .parity import rounded
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -52,11 +54,7 @@ class MapParity:
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON types, to five significant digits."""
-        rounded = {
-            key: float(f"{value:.5g}") if isinstance(value, float) else value
-            for key, value in asdict(self).items()
-        }
-        return {key: None if value != value else value for key, value in rounded.items()}  # noqa: PLR0124
+        return rounded(asdict(self))
 
 
 def keras_map(

@@ -10,7 +10,7 @@ import numpy as np
 from edge.errors import PredictionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import keras
     from numpy.typing import NDArray
@@ -65,12 +65,17 @@ class Parity:
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON types, to five significant digits."""
-        rounded = {
-            key: float(f"{value:.5g}") if isinstance(value, float) else value
-            for key, value in asdict(self).items()
-        }
-        # JSON has no NaN.
-        return {key: None if value != value else value for key, value in rounded.items()}  # noqa: PLR0124
+        return rounded(asdict(self))
+
+
+def rounded(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Return figures as JSON types, floats to five significant digits and NaN as None."""
+    found = {
+        key: float(f"{value:.5g}") if isinstance(value, float) else value
+        for key, value in figures.items()
+    }
+    # JSON has no NaN.
+    return {key: None if value != value else value for key, value in found.items()}  # noqa: PLR0124
 
 
 def keras_answers(

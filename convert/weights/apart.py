@@ -18,7 +18,7 @@ import numpy as np
 from convert.errors import WeightsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -41,22 +41,20 @@ _ENVIRONMENT = {
 
 
 def read_apart(
-    hdf5: bytes,
-    *,
-    config: str | None,
-    version: str | None,
-    check: bool,
-    to_map: bool,
-    say: Callable[[str], None],
+    hdf5: bytes, request: Mapping[str, Any], say: Callable[[str], None]
 ) -> tuple[dict[str, Any], NDArray[np.float32]]:
     """Return what :func:`.child.answer` says of a file, and its weights one behind the other.
+
+    Args:
+        hdf5: the file.
+        request: as :func:`.child.serve` has it.
+        say: told what takes more than two seconds.
 
     Raises:
         WeightsError: it is refused, or the process died of it or took too long.
 
     """
     command = [sys.executable, "-c", _CODE, json.dumps([str(path) for path in sys.path])]
-    request = {"config": config, "version": version, "check": check, "map": to_map}
     try:
         with subprocess.Popen(
             command,

