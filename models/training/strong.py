@@ -64,7 +64,7 @@ SOURCES = (
     ),
 )
 FREE_SOURCES = tuple(source for source in SOURCES if source.licence == _CC0)
-SCHEDULE = Schedule(steps=1400, stages=((0.55, 160), (0.25, 192), (0.2, SIDE)))
+SCHEDULE = Schedule(steps=1500, stages=((0.3, 192), (0.7, SIDE)))
 FREE_STEPS = 900
 MIXTURE = Mixture()
 MAP_WEIGHT = 0.5
