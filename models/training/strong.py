@@ -95,8 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _train(options: argparse.Namespace) -> None:
     prepare(options.seed, options.threads)
     options.out.mkdir(parents=True, exist_ok=True)
-    specs = FREE_SOURCES if options.free else SOURCES
-    sources = [load_source(options.data, spec, any_data=options.any_data) for spec in specs]
+    sources = load_sources(options)
     schedule = dataclasses.replace(SCHEDULE, steps=options.steps)
     network = build_classifier(None, dropout=0.2, block_dropout=0.1, lesion_map=True)
     load_start_weights(network, read_tensors(options.start))
@@ -119,10 +118,29 @@ def _train(options: argparse.Namespace) -> None:
     )
     final = build_classifier(SIDE)
     copy_weights(network, final)
-    figures: dict[str, Any] = {
+    facts = {
         "schedule": dataclasses.asdict(schedule),
         "mixture": dataclasses.asdict(MIXTURE),
         "map_weight": MAP_WEIGHT,
+    }
+    finish(final, sources, options, facts)
+
+
+def load_sources(options: argparse.Namespace) -> list[Source]:
+    """Return the sources that the options ask for."""
+    specs = FREE_SOURCES if options.free else SOURCES
+    return [load_source(options.data, spec, any_data=options.any_data) for spec in specs]
+
+
+def finish(
+    network: keras.Model,
+    sources: Sequence[Source],
+    options: argparse.Namespace,
+    facts: dict[str, Any],
+) -> None:
+    """Calibrate a trained classifier, and write it and its figures."""
+    figures: dict[str, Any] = {
+        **facts,
         "seed": options.seed,
         "data": {
             source.spec.folder: {**dataclasses.asdict(source.spec), "sha256": source.fingerprint}
@@ -131,9 +149,9 @@ def _train(options: argparse.Namespace) -> None:
         "versions": versions(),
     }
     if options.held_out is not None:
-        figures["held_out"] = calibrate(final, sources, options.held_out)
+        figures["held_out"] = calibrate(network, sources, options.held_out)
         say(json.dumps(figures["held_out"], indent=2))
-    final.save(options.out / "classifier.keras")
+    network.save(options.out / "classifier.keras")
     write_atomically(
         options.out / "classifier.json", (json.dumps(figures, indent=2) + "\n").encode()
     )
