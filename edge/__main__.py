@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "run": ("edge.run", "analyse pictures: regions, benign or malignant, P(malignant)"),
     "camera": ("edge.camera.__main__", "the same through a camera, every few seconds, for months"),
+    "page": ("edge.page.__main__", "the same in a browser: look, press a button, see; history"),
     "models": ("edge.models", "the models that are here: size, milliseconds, how good, licence"),
     "doctor": ("edge.doctor.__main__", "what keeps pictures from being analysed here, and the fix"),
     "convert": ("convert.__main__", "turn a trained model.h5 into verified model files"),

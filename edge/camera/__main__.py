@@ -8,12 +8,12 @@ import os
 import signal
 import sys
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edge.cli import command
 from edge.cli.output import write_line
 from edge.cli.terminal import quiet_native_stderr, say
-from edge.errors import OutputError
+from edge.errors import ExtraMissingError, OutputError
 from edge.results import NOTICE
 
 from .arguments import loop_settings, open_analyzer, parse
@@ -23,14 +23,20 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
 
-    from .interfaces import Camera
+    from .interfaces import Camera, Viewer
     from .loop import SnapshotLoop
     from .snapshot import Snapshot
 
 
-def main(arguments: Sequence[str] | None = None, prog: str = "python -m edge.camera") -> int:
-    """Run the command and return its exit status."""
-    return command.run("edge.camera", lambda: _work(parse(arguments, prog, __doc__)))
+def main(
+    arguments: Sequence[str] | None = None,
+    prog: str = "python -m edge.camera",
+    description: str | None = __doc__,
+    **defaults: Any,
+) -> int:
+    """Run the command, with other defaults than its own, and return its exit status."""
+    work = partial(parse, arguments, prog, description, **defaults)
+    return command.run("edge.camera", lambda: _work(work()))
 
 
 def _work(options: argparse.Namespace) -> int:
@@ -43,7 +49,7 @@ def _work(options: argparse.Namespace) -> int:
     open_camera = partial(
         open_source,
         options.source,
-        interval_s=options.interval,
+        interval_s=min(options.interval, 3600.0),
         timeout_s=options.read_timeout,
         size_wh=options.size,
     )
@@ -71,11 +77,27 @@ def _loop(options: argparse.Namespace, camera: Camera) -> int:
             min_free_bytes=options.min_free,
             positive=analyzer.contract.positive,
         )
+    serve, live = _import_page() if options.page else (None, None)
     systemd = SystemdNotifier()
     status = [StatusFile(options.status_file, store)] if options.status_file else []
     loop = SnapshotLoop(
-        camera, analyzer, loop_settings(options), store=store, notifiers=[systemd, *status]
+        camera,
+        analyzer,
+        loop_settings(options),
+        store=store,
+        notifiers=[systemd, *status],
+        viewer=live,
     )
+    if serve is not None:
+        serve(
+            options.page,
+            loop,
+            analyzer,
+            store,
+            live,
+            names=options.page_name,
+            token_file=options.page_token,
+        )
     _listen(loop)
     for number, snapshot in enumerate(loop):
         write_line(json.dumps(snapshot.to_dict()) if options.json else _text(snapshot))
@@ -83,6 +105,21 @@ def _loop(options: argparse.Namespace, camera: Camera) -> int:
             say(NOTICE)
     systemd.stopping()
     return 0
+
+
+def _import_page() -> tuple[Any, Viewer]:
+    try:
+        from edge.page.live import Live
+        from edge.page.serve import serve
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("edge"):
+            raise
+        from edge.libraries import pip
+
+        checkout = os.path.isfile(os.path.join(os.path.dirname(__file__), "../../pyproject.toml"))
+        how = pip(f"pip install '{'.' if checkout else 'lesion-edge'}[page]'")
+        raise ExtraMissingError(f"{error.name} is missing, which the page needs: {how}") from error
+    return serve, Live()
 
 
 def _listen(loop: SnapshotLoop) -> None:

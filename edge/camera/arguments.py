@@ -43,15 +43,29 @@ frames to discard after each opening, for as long as a read may take at most (de
 camera that gives a stream, else 0)"""
 _TIMEOUT = "give up a read after this long, opening after three times as long (default: 5)"
 _STATUS = "keep counts, camera, disk and temperature in this JSON file; best below /run"
+_PAGE = """\
+also show the camera, what is captured and what was saved in a browser; another address than
+127.0.0.1, such as 0.0.0.0:8080, asks for the token that is printed"""
+_PAGE_HASH = """\
+always ask for a token, and keep its hash in this file: the token is printed once, and made anew
+where the file is missing"""
 _CHECK = """\
 take three snapshots as the loop does, try model and disk, save nothing, say what is wrong and how
 to mend it, and end"""
 
 
 def parse(
-    arguments: Sequence[str] | None, prog: str, description: str | None
+    arguments: Sequence[str] | None, prog: str, description: str | None, **defaults: Any
 ) -> argparse.Namespace:
-    """Return the options; end the process with status 2 where they are wrong."""
+    """Return the options; end the process with status 2 where they are wrong.
+
+    Args:
+        arguments: None is those of this process.
+        prog: what the command is called.
+        description: what it does.
+        defaults: of options that have others than edge.camera's.
+
+    """
     parser = make_parser(prog, description, _EPILOG)
     add: Any = parser.add_argument
 
@@ -79,6 +93,11 @@ def parse(
     seconds("--give-up", "end with status 1 if the camera is lost for so long (default: never)")
     add("--status-file", type=path, metavar="FILE", help=_STATUS)
     add("--check", action="store_true", help=_CHECK)
+    add("--page", type=_address, metavar="[HOST:]PORT", help=_PAGE)
+    name = "a host name that leads to this machine, such as a proxy's (may be repeated)"
+    add("--page-name", action="append", default=[], metavar="NAME", help=name)
+    add("--page-token", type=path, metavar="FILE", help=_PAGE_HASH)
+    parser.set_defaults(**defaults)
     try:
         given = _from_files(sys.argv[1:] if arguments is None else arguments)
     except OSError as error:
@@ -151,6 +170,13 @@ def _bytes(text: str) -> int:
     if not match:
         raise argparse.ArgumentTypeError("must be a number of bytes, such as 500M or 2G")
     return int(match[1]) * {"": 1, "K": 1000, "M": 10**6, "G": 10**9}[match[2]]
+
+
+def _address(text: str) -> tuple[str, int]:
+    match = re.fullmatch(r"(?:(\[[\da-fA-F:]+\]|[^:]+):)?(\d+)", text)
+    if not match or int(match[2]) > 65535:
+        raise argparse.ArgumentTypeError("must be PORT or HOST:PORT, such as 0.0.0.0:8080")
+    return (match[1] or "127.0.0.1").strip("[]"), int(match[2])
 
 
 def _size(text: str) -> tuple[int, int]:

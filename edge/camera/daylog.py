@@ -7,6 +7,8 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from edge.files import open_regular, write_atomically
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -40,6 +42,17 @@ class DayLogs:
                 with suppress(OSError):
                     os.ftruncate(descriptor, size)
                 raise
+
+    def remove(self, day: str, name: str) -> None:
+        """Take the line of a picture out of a day's log."""
+        try:
+            with open_regular(self._path(day)) as stream:
+                lines = stream.readlines()
+        except FileNotFoundError:
+            return
+        sign = json.dumps({"saved": name})[1:-1].encode()  # as append() writes it, and no other
+        left = [line for line in lines if sign not in line]
+        write_atomically(self._path(day), b"".join(left))
 
     def mend(self, day: str) -> set[str]:
         """Cut off half a line at the end; return the names of the pictures that have a line."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -102,7 +103,17 @@ def damage_of(image_bgr: NDArray[np.uint8]) -> str | None:
 
 
 def look(image_bgr: NDArray[np.uint8]) -> Literal["ok", "blurred", "black", "saturated"]:
-    """Tell whether a picture shows anything.
+    """Tell whether a picture shows anything: the state that :func:`inspect` finds."""
+    return inspect(image_bgr)[0]
+
+
+def inspect(
+    image_bgr: NDArray[np.uint8],
+) -> tuple[Literal["ok", "blurred", "black", "saturated"], float]:
+    """Return what a picture shows, and how sharp it is.
+
+    The sharpness is 0..1 and a logarithm of what BLURRED_BELOW bounds: 0.5 is that bound, and ten
+    times as much is 0.25 more.
 
     Args:
         image_bgr: (height, width, 3) uint8, BGR, 0..255.
@@ -114,10 +125,11 @@ def look(image_bgr: NDArray[np.uint8]) -> Literal["ok", "blurred", "black", "sat
             image_bgr, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA
         )
     gray = cv2.cvtColor(image_bgr, cv2.COLOR_BGR2GRAY)
+    variance = float(cv2.Laplacian(gray, cv2.CV_64F).var())
+    sharpness = 0.5 + 0.25 * math.log10(max(variance, 1e-9) / BLURRED_BELOW)
+    sharpness = min(max(sharpness, 0.0), 1.0)
     if np.percentile(gray, 99) < BLACK_BELOW:
-        return "black"
+        return "black", sharpness
     if float((image_bgr.min(axis=2) >= _GLARE).mean()) > SATURATED_SHARE:
-        return "saturated"
-    if float(cv2.Laplacian(gray, cv2.CV_64F).var()) < BLURRED_BELOW:
-        return "blurred"
-    return "ok"
+        return "saturated", sharpness
+    return "blurred" if variance < BLURRED_BELOW else "ok", sharpness

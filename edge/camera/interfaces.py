@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from edge.picture.decode import Picture
     from edge.results import Analysis
 
+    from .frames import Frame
     from .snapshot import Snapshot, Status
 
 
@@ -26,6 +27,8 @@ class Camera(Protocol):
     live: bool
     """Frames come by themselves and old ones queue up: they must be grabbed all the time.
     A camera may find that out as it is opened."""
+    recorded: bool = False
+    """Frames lie in files, and each is there once: none is spent on somebody who only looks."""
     fixed_size: bool
     """All frames are of one size."""
     warmup: int = 0
@@ -111,6 +114,16 @@ class SnapshotStore(Protocol):
 
     def save(self, snapshot: Snapshot, /) -> str | None:
         """Save a snapshot, or not, without raising; return the picture's path or None."""
+
+
+class Viewer(Protocol):
+    """What looks on between snapshots; :class:`edge.page.live.Live` is one."""
+
+    def wants(self, now_s: float, /) -> bool:
+        """Tell whether a frame is wanted now, on the loop's monotonic clock; never waits."""
+
+    def show(self, frame: Frame, /) -> None:
+        """Take a frame, wanted or of a snapshot; never waits or raises, nor changes its pixels."""
 
 
 class Notifier(Protocol):

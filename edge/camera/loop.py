@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
+from collections import Counter, deque
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from .frames import Frame
-    from .interfaces import Camera, Clock, Notifier, PictureAnalyzer, SnapshotStore
+    from .interfaces import Camera, Clock, Notifier, PictureAnalyzer, SnapshotStore, Viewer
 
 _LOG = logging.getLogger("edge.camera")
 _REOPEN_FOR = {
@@ -45,6 +46,13 @@ class _Reopen:
     """Close the camera and open it again."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Capture:
+    """Analyse the next frame for somebody who waits."""
+
+    answer: Future[Snapshot]
+
+
 class SnapshotLoop:
     """An iterator of snapshots.
 
@@ -55,6 +63,7 @@ class SnapshotLoop:
         clock: the time; a test hands in its own.
         store: saves each snapshot; None saves nothing.
         notifiers: each is told of each finished cycle.
+        viewer: is shown frames between the snapshots, if it wants any.
 
     Iterating raises:
         CameraError: the camera can't be opened at the start (unless ``wait_for_camera``), or an
@@ -72,11 +81,12 @@ class SnapshotLoop:
         clock: Clock | None = None,
         store: SnapshotStore | None = None,
         notifiers: Sequence[Notifier] = (),
+        viewer: Viewer | None = None,
     ) -> None:
         self._camera, self._analyzer = camera, analyzer
         self._settings = settings or Settings()
         self._clock = clock or SystemClock()
-        self._store, self._notifiers = store, notifiers
+        self._store, self._notifiers, self._viewer = store, notifiers, viewer
         self._inbox = self._clock.mailbox()
         self._judge = FrameJudge(max_age_s=self._settings.max_age_s, fixed_size=camera.fixed_size)
         self._supervisor = Supervisor(
@@ -85,6 +95,7 @@ class SnapshotLoop:
             wait_for_camera=self._settings.wait_for_camera,
         )
         self._counts: Counter[str] = Counter()
+        self._captures: deque[Future[Snapshot]] = deque()
         self._last_good: Snapshot | None = None
         self._useless = 0
         self._told_s = float("-inf")
@@ -110,9 +121,21 @@ class SnapshotLoop:
         """Close the camera and open it again; from any thread or a signal handler."""
         self._inbox.put(_Reopen())
 
+    def capture(self) -> Future[Snapshot]:
+        """Ask for the next frame, analysed at once, from any thread; the cadence stays as it is.
+
+        The snapshot isn't saved, and isn't one that the iteration yields.  Whoever waits for the
+        answer no more cancels it; where the loop ends first, the loop does.
+        """
+        answer: Future[Snapshot] = Future()
+        self._inbox.put(_Capture(answer))
+        return answer
+
     def __iter__(self) -> Iterator[Snapshot]:
         """Yield snapshots; the camera is released when the iteration ends, however it ends."""
         count, due = self._settings.count, self._clock.monotonic()
+        if self._settings.interval_s == float("inf"):
+            due = float("inf")
         try:
             while count is None or self._counts["snapshots"] < count:
                 frame = self._next_frame(due)
@@ -129,9 +152,12 @@ class SnapshotLoop:
     def _next_frame(self, due: float) -> Frame | None:
         """Wait for a frame that was asked for at ``due`` or later; None if told to stop."""
         failures = self._supervisor.failures
+        owed = False
         while True:
             now = self._clock.monotonic()
-            self._supervisor.tick(now, wanted=now >= due)
+            while self._captures and self._captures[0].cancelled():
+                self._captures.popleft()
+            self._supervisor.tick(now, wanted=now >= due or bool(self._captures))
             if self._supervisor.failures > failures:
                 failures = self._supervisor.failures
                 self._finish_cycle()
@@ -146,12 +172,33 @@ class SnapshotLoop:
                     return None
                 case _Reopen():
                     self._supervisor.reopen(now)
+                case _Capture(answer=answer):
+                    self._captures.append(answer)
                 case _:
                     frame = self._supervisor.handle(message, now)
-                    if frame is not None:
+                    if frame is not None and self._captures and not owed:
+                        self._answer(frame)
+                        owed = now >= due  # or who captures all the time would stop the cadence
+                    elif frame is not None and now >= due:
                         return frame
 
+    def _answer(self, frame: Frame) -> None:
+        waiting = [each for each in self._captures if each.set_running_or_notify_cancel()]
+        self._captures.clear()
+        if waiting:
+            snapshot = self._look(frame)
+            self._count(snapshot, "captures")
+            for each in waiting:
+                each.set_result(snapshot)
+
     def _take(self, frame: Frame) -> Snapshot:
+        snapshot = self._look(frame)
+        if self._store is not None:
+            snapshot = replace(snapshot, saved=self._store.save(snapshot))
+        self._count(snapshot, "snapshots")
+        return snapshot
+
+    def _look(self, frame: Frame) -> Snapshot:
         now = self._clock.monotonic()
         age_s = now - frame.captured_s
         state = self._judge.judge(frame, now)
@@ -166,7 +213,7 @@ class SnapshotLoop:
                 error = raised
         # The wall clock may have jumped since the frame was captured, but not the frame's age.
         since = timedelta(seconds=self._clock.monotonic() - frame.captured_s)
-        snapshot = Snapshot(
+        return Snapshot(
             source=self._camera.name,
             captured_at=self._clock.utc() - since,
             age_ms=age_s * 1e3,
@@ -175,14 +222,10 @@ class SnapshotLoop:
             analysis=analysis,
             error=error,
         )
-        if self._store is not None:
-            snapshot = replace(snapshot, saved=self._store.save(snapshot))
-        self._count(snapshot)
-        return snapshot
 
-    def _count(self, snapshot: Snapshot) -> None:
+    def _count(self, snapshot: Snapshot, kind: str) -> None:
         now, state = self._clock.monotonic(), snapshot.frame_state
-        self._counts.update(("snapshots", state))
+        self._counts.update((kind, state))
         if snapshot.analysis is not None:
             self._last_good = snapshot
         if state == "damaged" and now - self._told_s >= _REMIND_S:
@@ -210,14 +253,23 @@ class SnapshotLoop:
     def _make_reader(self) -> Reader:
         self._judge.forget_size()
         warmup, warmup_s = self._settings.warmup, self._settings.patience.read_s
-        return Reader(self._camera, self._clock, self._inbox, warmup=warmup, warmup_s=warmup_s)
+        return Reader(
+            self._camera,
+            self._clock,
+            self._inbox,
+            warmup=warmup,
+            warmup_s=warmup_s,
+            viewer=self._viewer,
+        )
 
     def _finish_cycle(self) -> None:
         for notifier in self._notifiers:
             notifier.cycle(self.status)
 
     def _release(self) -> None:
-        """Give the reader the time of one read to close the camera."""
+        """Give the reader the time of one read to close the camera; nobody waits in vain."""
+        for answer in self._captures:
+            answer.cancel()
         reader = self._supervisor.close()
         until = self._clock.monotonic() + self._settings.patience.read_s
         while reader is not None and (now := self._clock.monotonic()) < until:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, TypeAlias
@@ -15,10 +16,12 @@ from edge.picture.decode import check_image, find_damage
 from .frames import Frame, damage_of
 
 if TYPE_CHECKING:
-    from .interfaces import Camera, Clock, Mailbox
+    from .interfaces import Camera, Clock, Mailbox, Viewer
 
 _FASTEST_S = 1 / 250
 """A live camera that is quicker than this is no camera; a grab that fails to wait must not spin."""
+_LOOK_S = 0.1
+"""How often a camera that isn't live is read for somebody who looks, at most."""
 _DRIFT = 2e-4
 """How much faster or slower than ours a camera's clock may run, as a share: quartz is better."""
 
@@ -64,6 +67,8 @@ class Reader:
     Args:
         warmup: how many frames to discard first; None is the camera's own number.
         warmup_s: when no more are discarded, in seconds: a slow stream's camera has settled.
+        viewer: gets each frame that was asked for and, of a camera that isn't recorded, those
+            that it wants between them.
 
     """
 
@@ -75,9 +80,11 @@ class Reader:
         *,
         warmup: int | None,
         warmup_s: float = 5.0,
+        viewer: Viewer | None = None,
     ) -> None:
         self._camera, self._clock, self._inbox = camera, clock, inbox
         self._warmup, self._warmup_s = warmup, warmup_s
+        self._viewer = viewer
         self._asked = clock.mailbox()
         self._least_s, self._behind_s, self._before_s = float("inf"), 0.0, 0.0
         clock.start(self._run)
@@ -120,17 +127,32 @@ class Reader:
     def _serve(self) -> None:
         # A live camera is drained meanwhile; what is asked is seen before the grab, so that the
         # frame is younger than it.
-        while (asked := self._asked.get(0.0 if self._camera.live else None)) is not _Ask.STOP:
+        live = self._camera.live
+        pause_s = 0.0 if live else None if self._viewer is None else _LOOK_S
+        while (asked := self._asked.get(pause_s)) is not _Ask.STOP:
             started = self._clock.monotonic()
+            looks = asked is None and self._is_wanted(started)
+            if asked is None and not live and not looks:
+                continue
             self._grab()
             if asked is None and self._camera.arrived_s() is not None:
                 asked = self._asked.get(0.0)  # meanwhile, and the frame's age is known
             if asked is _Ask.STOP:
                 return
             if asked is _Ask.FRAME:
-                self._inbox.put(Got(self, self._retrieve(started)))
+                frame = self._retrieve(started)
+                self._inbox.put(Got(self, frame))
+                if self._viewer is not None:
+                    self._viewer.show(frame)
+            elif looks and self._viewer is not None:
+                with suppress(CameraError):  # what only somebody who looks misses is no failure
+                    self._viewer.show(self._retrieve(started))
             elif self._clock.monotonic() - started < _FASTEST_S:
                 self._clock.sleep(_FASTEST_S)
+
+    def _is_wanted(self, now: float) -> bool:
+        viewer = self._viewer
+        return viewer is not None and not self._camera.recorded and viewer.wants(now)
 
     def _grab(self) -> None:
         if not self._camera.grab():

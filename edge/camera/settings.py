@@ -28,7 +28,8 @@ class Settings:
     """How the loop runs."""
 
     interval_s: float = 10.0
-    """Between snapshots, in seconds; 0 is as fast as it goes."""
+    """Between snapshots, in seconds; 0 is as fast as it goes, infinity none but those that are
+    asked for (:meth:`SnapshotLoop.capture`)."""
     count: int | None = None
     """How many snapshots; None is for ever."""
     warmup: int | None = None

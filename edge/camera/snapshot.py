@@ -33,6 +33,10 @@ class Snapshot:
     """What the model failed with on the frame."""
     saved: str | None = None
     """The path of the annotated picture, once it is safely on the disk."""
+    note: str = ""
+    """What a person says about it."""
+    place: str = ""
+    """Where on the body it is, in a person's words."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types: the keys of ``edge.run --json``, and more."""
@@ -50,6 +54,7 @@ class Snapshot:
             line["damage"] = self.frame.damage
         if self.error is not None:
             line["error"] = self.error.to_dict()
+        line |= {key: said for key in ("note", "place") if (said := getattr(self, key))}
         if self.saved is not None:
             line["saved"] = self.saved
         return line

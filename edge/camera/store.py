@@ -16,6 +16,7 @@ import logging
 import os
 import re
 import shutil
+import threading
 from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -32,15 +33,15 @@ if TYPE_CHECKING:
     from .snapshot import Snapshot
 
 _LOG = logging.getLogger("edge.camera")
-_PICTURE = re.compile(r"snapshot-\d{8}T\d{6}\.\d{3}Z-[0-9a-f]{8}-\d{10}\.jpg")
+PICTURE_NAME = re.compile(r"snapshot-\d{8}T\d{6}\.\d{3}Z-[0-9a-f]{8}-\d{10}\.jpg")
 _TEMPORARY = re.compile(r"\.snapshot-[\w.-]+\.(?:jpg|jsonl)\.\d+-[0-9a-f]{8}\.tmp")
-_LOG_NAME = re.compile(r"snapshots-\d{8}\.jsonl")
+LOG_NAME = re.compile(r"snapshots-\d{8}\.jsonl")
 _LOGS_MENDED = 2
 Policy: TypeAlias = Literal["all", "positive", "changed"]
 
 
 class Store:
-    """One folder of snapshots, for one loop at a time.
+    """One folder of snapshots, for one loop at a time, and for any number of its threads.
 
     Args:
         folder: made if missing, and made again if it is deleted.
@@ -75,6 +76,7 @@ class Store:
         self._pictures: deque[str] = deque()
         self._logs = DayLogs(folder)
         self._told_of_lock = False
+        self._one_at_a_time = threading.Lock()
         self.saved = 0
         self.reason: str | None = None
         """Why nothing can be saved just now; None if all is well."""
@@ -98,15 +100,44 @@ class Store:
             or (self._policy == "positive" and now[1] == self._positive)
             or (self._policy == "changed" and now != self._before)
         )
+        with self._one_at_a_time:
+            path = self._save(snapshot, picture=wanted)
+            if self.reason is None:
+                self._before = now
+            return path
+
+    def keep(self, snapshot: Snapshot) -> str | None:
+        """Save a snapshot that a person wants to keep, with its picture whatever the policy says.
+
+        As :meth:`save`; without an analysis there is no picture.
+        """
+        with self._one_at_a_time:
+            return self._save(snapshot, picture=snapshot.analysis is not None)
+
+    def delete(self, name: str) -> bool:
+        """Delete a picture of ours and its line; False if there is none of this name.
+
+        Raises:
+            OSError: as the system says it.
+
+        """
+        with self._one_at_a_time:
+            if name not in self._pictures:
+                return False
+            self._logs.remove(name[9:17], name)
+            self._remove(name)
+            self._pictures.remove(name)
+            return True
+
+    def _save(self, snapshot: Snapshot, *, picture: bool) -> str | None:
         try:
             if not os.path.isdir(self.folder) or self._lock is None:
                 self._set_up()
             self._make_room(f"{snapshot.captured_at:%Y%m%d}")
-            path = self._write(snapshot, picture=wanted)
+            path = self._write(snapshot, picture=picture)
         except OSError as error:
             self._degrade(error)
             return None
-        self._before = now
         if self.reason is not None:
             _LOG.warning("%s: saving again", printable(self.folder))
             self.reason = None
@@ -158,7 +189,7 @@ class Store:
         """Remove the logs of days of which no picture is left, but not the one to write to."""
         oldest = self._pictures[0][9:17] if self._pictures else "99999999"
         kept = {today, *(name[9:17] for name in self._pictures)}
-        for name in filter(_LOG_NAME.fullmatch, os.listdir(self.folder)):
+        for name in filter(LOG_NAME.fullmatch, os.listdir(self.folder)):
             if name[10:18] < oldest and name[10:18] not in kept:
                 self._remove(name)
 
@@ -189,12 +220,12 @@ class Store:
             names = sorted(e.name for e in entries if e.is_file(follow_symlinks=False))
         for name in filter(_TEMPORARY.fullmatch, names):
             self._remove(name)
-        self._pictures = deque(sorted(filter(_PICTURE.fullmatch, names), key=_number))
+        self._pictures = deque(sorted(filter(PICTURE_NAME.fullmatch, names), key=_number))
         if self._pictures:
             self._number = max(self._number, _number(self._pictures[-1]))
         # Only what was written last can be torn; a year of logs is too much to read.
         logs = sorted(
-            filter(_LOG_NAME.fullmatch, names),
+            filter(LOG_NAME.fullmatch, names),
             key=lambda name: os.path.getmtime(os.path.join(self.folder, name)),
         )
         # The clock may have gone back: the last by their times need not be the last written.
@@ -229,7 +260,7 @@ def pictures_bytes(folder: str) -> int:
             return sum(
                 entry.stat(follow_symlinks=False).st_size
                 for entry in entries
-                if _PICTURE.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
+                if PICTURE_NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
             )
     except OSError:
         return 0

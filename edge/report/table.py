@@ -78,10 +78,7 @@ def csv_table(path: str, contract: Contract, segmentation: str = "otsu") -> Iter
 
     def write_row(**values: str | float) -> None:
         writer.writerow(
-            {
-                key: _cell(value) if isinstance(value, str) else value
-                for key, value in values.items()
-            }
+            {key: cell(value) if isinstance(value, str) else value for key, value in values.items()}
         )
 
     def end(early: bool) -> None:  # noqa: FBT001
@@ -129,6 +126,7 @@ def csv_table(path: str, contract: Contract, segmentation: str = "otsu") -> Iter
         yield add
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
+    """Return a text for a cell, on one line, that no spreadsheet takes for a formula."""
     text = printable(text)
     return f"'{text}" if text.startswith(_FORMULA_STARTS) else text

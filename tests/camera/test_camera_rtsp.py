@@ -124,6 +124,7 @@ class _Slow:
     """A camera on a machine that is too slow for it."""
 
     live = False
+    recorded = False
     fixed_size = True
     warmup = 0
     warnings: tuple[str, ...] = ()

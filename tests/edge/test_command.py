@@ -55,7 +55,7 @@ def test_a_command_that_there_isnt_is_answered_with_those_there_are() -> None:
     result = run_module("edge", "analyse", "x.jpg")
     assert result.returncode == 2
     assert result.stderr == (
-        "lesion-edge: there is no 'analyse'; there are run, camera, models, doctor, convert\n"
+        "lesion-edge: there is no 'analyse'; there are run, camera, page, models, doctor, convert\n"
     )
 
 

@@ -50,6 +50,7 @@ class PictureFolder(Camera):
     """The pictures of a folder, one after the other and over again, played as a camera."""
 
     live = False
+    recorded = True
     fixed_size = False
 
     def __init__(self, folder: str) -> None:

@@ -133,6 +133,7 @@ class VideoFile(OpenCVCamera):
     """
 
     live = False
+    recorded = True
     warmup = 0
 
     def __init__(self, path: str, *, step_s: float) -> None:
