@@ -130,6 +130,7 @@ def _convert(options: argparse.Namespace) -> int:
         "labels": list(job.meaning.labels),
         "positive": job.meaning.positive,
         "threshold": job.meaning.threshold,
+        **job.meaning.thresholds,
         "calibration_pictures": len(job.calibration),
         "held_out_pictures": len(job.held_out),
         "notes": list(outcome.notes),

@@ -59,6 +59,7 @@ def describe(
         "labels": list(meaning.labels),
         "positive": meaning.positive,
         "threshold": meaning.threshold,
+        **meaning.thresholds,
         "quantisation": exported.quantisation,
         "weights": {
             "file": weights.name,

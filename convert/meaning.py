@@ -5,19 +5,21 @@ What none of them says is asked for, all of it at once: a guess would be proven 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from convert.network import FrontLayer
 from convert.quantise.preprocessing import PRESETS, Preprocessing, triple
 from convert.weights.allowed import INERT
+from edge.files import printable
 from edge.model.contract import InputSpec
 
+from .about import check_thresholds, read_thresholds
 from .errors import UsageError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import keras
 
@@ -51,6 +53,8 @@ class Meaning:
     labels: tuple[str, ...]
     positive: str
     threshold: float | None
+    thresholds: Mapping[str, Any] = field(default_factory=dict)
+    """The contract's ``uncertain`` and ``operating_points``, as far as they are given."""
 
 
 def find_meaning(options: argparse.Namespace, weights: Weights) -> Meaning:
@@ -84,11 +88,14 @@ def find_meaning(options: argparse.Namespace, weights: Weights) -> Meaning:
     positive = positive or labels[1]
     if positive not in labels:
         raise UsageError(f"--positive is none of the labels: give {_one_of(labels)}")
-    threshold = options.threshold
+    thresholds = read_thresholds(options)
+    if thresholds:
+        check_thresholds(thresholds, labels, printable(options.thresholds))
+    threshold = thresholds.pop("threshold", options.threshold)
     if threshold is None and len(labels) == 2:
         threshold = float(declared.get("threshold", 0.5))
     geometry = InputSpec(size_wh, options.interpolation or "linear", options.resize or "stretch")
-    return Meaning(pixels, geometry, labels, positive, threshold)
+    return Meaning(pixels, geometry, labels, positive, threshold, thresholds)
 
 
 def _one_of(labels: Sequence[str]) -> str:

@@ -116,7 +116,8 @@ def _add_weights(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_meaning(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("what the model was trained for").add_argument
+    group = parser.add_argument_group("what the model was trained for")
+    add = group.add_argument
     add(
         "--preprocessing",
         choices=PREPROCESSING,
@@ -157,12 +158,21 @@ def _add_meaning(parser: argparse.ArgumentParser) -> None:
         help="whose probability is shown and compared with the threshold (default: the second of "
         "two)",
     )
-    add(
+    rule = group.add_mutually_exclusive_group()
+    rule.add_argument(
         "--threshold",
         type=share,
         metavar="P",
         help="positive from this probability on (default: the weights', or 0.5; of more than two "
         "labels none: the most probable one is the answer)",
+    )
+    rule.add_argument(
+        "--thresholds",
+        type=Path,
+        metavar="JSON",
+        help="threshold, and beside it the band of probabilities whose label is uncertain and "
+        'operating points: {"threshold": T, "uncertain": [low, high], "operating_points": {NAME: '
+        '{"threshold": T, "uncertain": [low, high]}, ...}}',
     )
     add("--name", help="what to call the model (default: the weights', or the file's)")
     add("--licence", metavar="TEXT", help="of the model, for its contract: a line for people")

@@ -14,6 +14,7 @@ from edge.cli.terminal import say
 from edge.files import printable, write_atomically
 from edge.model.load import read_contract
 
+from .about import read_thresholds
 from .errors import ConvertError, ParityError, UsageError
 from .meaning import given_pixels
 from .tflite import pack_tflite
@@ -107,7 +108,8 @@ def said_by(options: argparse.Namespace) -> dict[str, Any]:
 
     Raises:
         ModelError: the contract's file can't be read.
-        UsageError: options contradict each other, or it has what no TFLite file can.
+        UsageError: options contradict each other, it has what no TFLite file can, or the file of
+            thresholds can't be read.
 
     """
     document = read_contract(options.contract_file) if options.contract_file else {}
@@ -133,7 +135,7 @@ def said_by(options: argparse.Namespace) -> dict[str, Any]:
     for key in ("labels", "positive", "threshold", "name"):
         if (value := getattr(options, key)) is not None:
             document[key] = list(value) if key == "labels" else value
-    return document
+    return document | read_thresholds(options)
 
 
 def _print(packed: Packed, notes: list[str], *, as_json: bool) -> None:

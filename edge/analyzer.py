@@ -11,6 +11,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias, TypeVar, Union
 
 from edge.model.classifier import Classifier
+from edge.model.rule import Rule
 from edge.picture.decode import (
     Picture,
     check_image,
@@ -19,6 +20,7 @@ from edge.picture.decode import (
     read_bytes,
     within_memory,
 )
+from edge.picture.sharpness import BLURRED, is_blurred
 
 from .errors import LesionEdgeError, ModelError
 from .files import printable
@@ -68,7 +70,9 @@ class Analyzer:
             interpreter gets that many threads, and from two on the regions are found beside it;
             :meth:`analyze_many` works on that many pictures at once.  No answer depends on it.
         threshold: the probability from which on the label is the positive one (malignant), below
-            it the most probable other; None is the model's own rule.
+            it the most probable other; None is the model's own rule.  One of one's own has no
+            band in which the label is ``uncertain``.
+        operating_point: the name of one of the model's other rules, in place of a threshold.
         fast: decode JPEG files of 4 megapixels and more at reduced scale (see :func:`decode`).
             Their regions and probability are approximate, which a warning says.
         contract: the contract, a JSON file, of a TFLite file that has none of its own: someone's
@@ -80,10 +84,10 @@ class Analyzer:
 
     Raises:
         ModelError: the model file is missing, damaged, or asks for what this runtime can't do; or
-            it has no network for an outline that is asked for.
+            it has no network for an outline that is asked for, or no such operating point.
         RuntimeMissingError: no TFLite runtime that works is installed.
-        ValueError: the threshold is not in 0..1, there are fewer threads than one, or there is no
-            such segmentation.
+        ValueError: the threshold is not in 0..1 or there is an operating point beside it, there
+            are fewer threads than one, or there is no such segmentation.
 
     """
 
@@ -93,6 +97,7 @@ class Analyzer:
         *,
         threads: int | None = None,
         threshold: float | None = None,
+        operating_point: str | None = None,
         fast: bool = False,
         contract: str | os.PathLike[str] | None = None,
         segmentation: str | None = None,
@@ -100,6 +105,8 @@ class Analyzer:
     ) -> None:
         if threshold is not None and not 0.0 <= threshold <= 1.0:
             raise ValueError(f"threshold must be from 0 to 1, is {threshold}")
+        if threshold is not None and operating_point is not None:
+            raise ValueError("give a threshold or an operating point, not both")
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be 1 or more, is {threads}")
         if segmentation not in (None, *SEGMENTATIONS):
@@ -107,7 +114,10 @@ class Analyzer:
             raise ValueError(f"segmentation must be one of {known}, is {segmentation!r}")
         self.threads = default_threads() if threads is None else threads
         self._classifier = Classifier(model, num_threads=self.threads, contract=contract)
-        self.threshold = self.contract.threshold if threshold is None else threshold
+        self.rule = self.contract.rule if threshold is None else Rule(threshold)
+        """How labels are chosen."""
+        if operating_point is not None:
+            self.rule = self.contract.at(operating_point)
         self.fast, self._explain = fast, explain
         self.segmentation = segmentation or self.contract.segmentation
         """``otsu``, ``outline`` or ``both``."""
@@ -127,6 +137,11 @@ class Analyzer:
     def contract(self) -> Contract:
         """The loaded model's contract."""
         return self._classifier.contract
+
+    @property
+    def threshold(self) -> float | None:
+        """That of the rule in use, 0..1; None is the most probable label."""
+        return self.rule.threshold
 
     def analyze(self, picture: Source) -> Analysis:
         """Analyse a picture.
@@ -209,6 +224,8 @@ class Analyzer:
         image_bgr = picture.image_bgr
         timings = Timings(decode=picture.decode_ms)
 
+        warnings = [*picture.warnings]
+
         def segment() -> tuple[tuple[Region, ...], Lesion | None]:
             begun = time.perf_counter()
             regions: tuple[Region, ...] = ()
@@ -218,22 +235,25 @@ class Analyzer:
                 if picture.scale > 1:
                     regions = enlarge(regions, picture.scale, picture.size_wh)
             if (network := self._outline) is not None:
-                from .outline import find_lesion  # no start without an outline pays for it
+                from .outline import doubts, find_lesion  # no start without an outline pays for it
 
                 probabilities = network.predict(image_bgr)
                 lesion = find_lesion(probabilities, network.outline.threshold, picture.size_wh)
+                warnings.extend(doubts(lesion, picture.size_wh))
             timings.segment = (time.perf_counter() - begun) * 1e3
             return regions, lesion
 
-        def predict() -> NDArray[np.float64]:
-            return self._classifier.predict(image_bgr, timings)
+        def predict() -> tuple[NDArray[np.float64], bool]:
+            return self._classifier.predict(image_bgr, timings), is_blurred(image_bgr)
 
         started = time.perf_counter()
         with within_memory(picture.name):
             if self._beside:
-                found, probabilities = side_by_side(segment, predict)
+                found, (probabilities, blurred) = side_by_side(segment, predict)
             else:
-                found, probabilities = segment(), predict()
+                found, (probabilities, blurred) = segment(), predict()
+        if blurred:
+            warnings.append(BLURRED)
         timings.total = picture.decode_ms + (time.perf_counter() - started) * 1e3
         by_label = dict(zip(self.contract.labels, probabilities.tolist(), strict=True))
         probability, explanation = by_label[self.contract.positive], None
@@ -246,12 +266,14 @@ class Analyzer:
             timings.explain = (time.perf_counter() - started) * 1e3
         return Analysis(
             size_wh=picture.size_wh,
-            label=self.contract.decide(probabilities, self.threshold),
+            label=self.contract.decide(probabilities, self.rule),
             probability=probability,
-            threshold=self.threshold,
+            threshold=self.rule.threshold,
+            uncertain=self.rule.uncertain,
+            operating_point=self.rule.operating_point,
             regions=found[0],
             timings_ms=timings,
-            warnings=picture.warnings,
+            warnings=tuple(warnings),
             positive=self.contract.positive,
             image=picture.name,
             model=self._identity,

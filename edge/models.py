@@ -36,9 +36,9 @@ exit status: 0 all can be used, 1 one of them can't, 2 wrong usage.
 
 --json writes one object: {{"models": [{{"name", "file", "default": bool, "purpose", "variant",
 "bytes", "milliseconds": {{"classifier", "outline": null without one}}, "segmentation": "otsu" or
-"outline", "licence": text or null, "evaluation": [{{"set", "pictures", "positives", "auc", "low",
-"high"}}, ...]}}, ...]}}; one that can't be used has "error": {{"type", "message"}} in the
-place of all from "variant" on.
+"outline", "operating_points": [the names that --operating-point takes], "licence": text or null,
+"evaluation": [{{"set", "pictures", "positives", "auc", "low", "high"}}, ...]}}, ...]}}; one that
+can't be used has "error": {{"type", "message"}} in the place of all from "variant" on.
 
 {NOTICE}"""
 _PICTURE_WH = (1022, 767)
@@ -129,6 +129,9 @@ class _Model:
                 "outline": outline_ms if outline_ms is None else round(outline_ms, 3),
             },
             "segmentation": self.classifier.contract.segmentation,
+            "operating_points": [
+                point.operating_point for point in self.classifier.contract.operating_points
+            ],
             **asdict(self.about),
         }
 
@@ -169,7 +172,7 @@ def _time(work: Callable[[], object]) -> float:
 
 def _describe(model: _Model) -> list[str]:
     """Return what a person reads of a model, in lines."""
-    from edge.cli.labels import name_some
+    from edge.cli.labels import describe_rule, name_some
     from edge.model.named import DEFAULT
 
     name = f"{printable(model.name)}{' (default)' if model.name == DEFAULT else ''}"
@@ -184,6 +187,7 @@ def _describe(model: _Model) -> list[str]:
         "size": f"{model.bytes / 1e6:.2f} MB, {contract.variant}",
         "time": f"{model.classifier_ms:.2f} ms{outline}",
         "finds": _BRINGS[contract.segmentation],
+        "decides": describe_rule(contract, contract.rule),
         "licence": about.licence or "not stated in its contract",
     }
     figures = [
@@ -191,7 +195,11 @@ def _describe(model: _Model) -> list[str]:
         f"{each.pictures} pictures, {each.positives} positive"
         for each in about.evaluation
     ]
-    rows = [*lines.items(), *(("AUC", row) for row in figures or ["not stated in its contract"])]
+    lists = {
+        "or": [describe_rule(contract, point) for point in contract.operating_points],
+        "AUC": figures or ["not stated in its contract"],
+    }
+    rows = [*lines.items(), *((key, row) for key, told in lists.items() for row in told)]
     return [name, *(f"  {key:<8} {value}" for key, value in rows)]
 
 

@@ -66,6 +66,10 @@ class Analysis:
     """As the model's network outlines it; None where it found none or wasn't asked."""
     segmentation: str = "otsu"
     """What was looked for: ``otsu``, regions; ``outline``, the lesion; or ``both``."""
+    uncertain: tuple[float, float] | None = None
+    """Low and high: the label is ``uncertain`` where low <= P(positive) < high; None: never."""
+    operating_point: str | None = None
+    """The name of the model's rule that gave threshold and band; None: it has none."""
     explanation: Explanation | None = None
     """Which parts of the picture the answer comes from; None where that wasn't asked."""
 
@@ -99,13 +103,13 @@ class Analysis:
     def rounded(self) -> str:
         """P(positive) alone, as in :attr:`answer`.
 
-        It has two decimals, or as many as show on which side of the threshold it is.
+        It has two decimals, or as many as show on which side of the threshold it is, and of the
+        ends of the band in which the label is uncertain.
         """
-        if self.threshold is None:
-            return f"{self.probability:.2f}"
+        edges = (*(self.uncertain or ()), *(() if self.threshold is None else (self.threshold,)))
         for digits in range(2, 17):
             text = f"{self.probability:.{digits}f}"
-            if (float(text) >= self.threshold) == (self.probability >= self.threshold):
+            if all((float(text) >= edge) == (self.probability >= edge) for edge in edges):
                 return text
         return repr(self.probability)
 
@@ -158,6 +162,8 @@ class Analysis:
             "probability": self.probability,
             **({"probabilities": dict(self.probabilities)} if several else {}),
             "threshold": self.threshold,
+            **({"uncertain": list(self.uncertain)} if self.uncertain else {}),
+            **({"operating_point": self.operating_point} if self.operating_point else {}),
             **found,
             "timings_ms": {step: round(ms, 3) for step, ms in self.timings_ms.to_dict().items()},
             "warnings": list(self.warnings),

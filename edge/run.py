@@ -50,6 +50,8 @@ beside them: "lesion": null or {{"x", "y", "width", "height", "area", "share": p
 with --explain, "explanation": {{"method": "occlusion", "x", "y", "width", "height": what the model
 sees of the picture, "rows", "columns", "fall": [[how far P(malignant) falls without a part, ... by
 column], ... by row]}}, where a part is two steps wide and high, and "explain" in "timings_ms";
+where the model has a band in which the label is "uncertain", "uncertain": [low, high], and
+with --operating-point its name, "operating_point";
 of a model with more than two labels also "probabilities": {{label: P, ...}}; "probability" is that
 of its positive label, and "threshold" null where the most probable label is always the answer;
 or, for a picture that failed, {{"image", "error": {{"type", "message"}}}}. Where only the annotated
@@ -116,6 +118,7 @@ def _analyse_all(options: argparse.Namespace) -> int:
             options.model,
             threads=options.threads,
             threshold=options.threshold,
+            operating_point=options.operating_point,
             fast=options.fast,
             contract=options.contract,
             segmentation=options.segmentation,
@@ -124,7 +127,7 @@ def _analyse_all(options: argparse.Namespace) -> int:
     folder = None if options.out is None else ResultFolder(options.out)
     lines = Lines(
         analyzer.contract,
-        analyzer.threshold,
+        analyzer.rule,
         sys.stdout or sys.stderr,
         colour=not options.no_color,
         segmentation=analyzer.segmentation,
@@ -245,7 +248,7 @@ def _open_files(
                 " picture's mean colour, one at a time (occlusion)"
             )
         report = stack.enter_context(
-            html_report(options.report, analyzer.contract, analyzer.threshold, settings)
+            html_report(options.report, analyzer.contract, analyzer.rule, settings)
         )
         yield lambda done: report.add(done.path, done.result, done.thumbnail, done.saved)
     if options.csv:

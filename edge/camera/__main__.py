@@ -144,10 +144,7 @@ def _text(snapshot: Snapshot) -> str:
     else:
         analysis = snapshot.analysis
         text += f"{analysis.label}, {analysis.answer}, {analysis.found}"
-        warnings = list(analysis.warnings)
-        if snapshot.frame_state != "ok":
-            warnings.append(f"the frame is {snapshot.frame_state}")
-        text += "".join(f"; warning: {warning}" for warning in warnings)
+        text += "".join(f"; warning: {warning}" for warning in analysis.warnings)
     return f"{text} -> {snapshot.saved}" if snapshot.saved else text
 
 

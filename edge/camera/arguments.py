@@ -36,8 +36,9 @@ a device's number, /dev/videoN or /dev/v4l/by-id/NAME, which stays a USB camera'
 http(s) address, of a stream or of a JPEG that is fetched anew each time; picamera2; a video file;
 or a folder of pictures played as a camera (default: 0)"""
 _SAVE = """\
-which annotated pictures to save; each snapshot but with none gets a line in the day's log
-(default: all)"""
+which annotated pictures to save: positive is also those whose label is uncertain, changed is those
+whose label or frame state is another than before; each snapshot but with none gets a line in the
+day's log (default: all)"""
 _WARMUP = """\
 frames to discard after each opening, for as long as a read may take at most (default: 10 of a
 camera that gives a stream, else 0)"""
@@ -133,6 +134,7 @@ def open_analyzer(options: argparse.Namespace) -> Analyzer:
         options.model,
         threads=options.threads,
         threshold=options.threshold,
+        operating_point=options.operating_point,
         contract=options.contract,
         segmentation=options.segmentation,
     )

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from edge.picture.decode import find_damage
+from edge.picture.sharpness import BLURRED_BELOW, sharpness
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,10 +26,6 @@ percentile is 106 or more."""
 SATURATED_SHARE = 0.5
 """Saturated if a larger share of pixels has all three channels at 250 or more.  Of those
 pictures the largest share is 0.38, of 99 in 100 it is below 0.03."""
-BLURRED_BELOW = 9.0
-"""Blurred if the Laplacian of the gray picture, its longer side brought to 500 pixels at most,
-varies less (variance of the Laplacian: Pech-Pacheco et al., Diatom autofocusing, 2000).  One in a
-hundred of those pictures is below 11; blurred with a Gaussian of 5 pixels, all are below 8.4."""
 _SIDE = 500
 _GLARE = 250
 
@@ -119,17 +116,17 @@ def inspect(
         image_bgr: (height, width, 3) uint8, BGR, 0..255.
 
     """
+    measured = sharpness(image_bgr)
+    rated = 0.5 + 0.25 * math.log10(max(measured, 1e-9) / BLURRED_BELOW)
+    rated = min(max(rated, 0.0), 1.0)
     scale = _SIDE / max(image_bgr.shape[:2])
     if scale < 1:
         image_bgr = cv2.resize(  # type: ignore[assignment] # uint8 stays uint8
             image_bgr, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA
         )
     gray = cv2.cvtColor(image_bgr, cv2.COLOR_BGR2GRAY)
-    variance = float(cv2.Laplacian(gray, cv2.CV_64F).var())
-    sharpness = 0.5 + 0.25 * math.log10(max(variance, 1e-9) / BLURRED_BELOW)
-    sharpness = min(max(sharpness, 0.0), 1.0)
     if np.percentile(gray, 99) < BLACK_BELOW:
-        return "black", sharpness
+        return "black", rated
     if float((image_bgr.min(axis=2) >= _GLARE).mean()) > SATURATED_SHARE:
-        return "saturated", sharpness
-    return "blurred" if variance < BLURRED_BELOW else "ok", sharpness
+        return "saturated", rated
+    return "blurred" if measured < BLURRED_BELOW else "ok", rated

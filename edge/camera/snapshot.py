@@ -48,8 +48,6 @@ class Snapshot:
         }
         if self.analysis is not None:
             line |= self.analysis.to_dict() | {"image": self.source}
-            if self.frame_state == "blurred":
-                line["warnings"].append("the frame is blurred")
         if self.frame.damage is not None:
             line["damage"] = self.frame.damage
         if self.error is not None:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from edge.drawing import encode_annotated
 from edge.errors import OutputError
 from edge.files import printable, write_atomically
+from edge.model.rule import UNCERTAIN
 from edge.picture.comment import add_comment, read_comment
 
 from .daylog import DayLogs
@@ -45,8 +46,8 @@ class Store:
 
     Args:
         folder: made if missing, and made again if it is deleted.
-        policy: which pictures to save: all; those whose label is the positive one; those whose
-            label or frame state differs from the snapshot before.
+        policy: which pictures to save: all; those whose label is the positive one, or uncertain,
+            which may be that; those whose label or frame state differs from the snapshot before.
         keep: how many pictures at most; the oldest go.  None is no limit.
         min_free_bytes: below so much free space the oldest files of ours go, then nothing more
             is saved.
@@ -97,7 +98,7 @@ class Store:
         now = (snapshot.frame_state, snapshot.analysis.label if snapshot.analysis else None)
         wanted = snapshot.analysis is not None and (
             self._policy == "all"
-            or (self._policy == "positive" and now[1] == self._positive)
+            or (self._policy == "positive" and now[1] in (self._positive, UNCERTAIN))
             or (self._policy == "changed" and now != self._before)
         )
         with self._one_at_a_time:

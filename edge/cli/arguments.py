@@ -39,9 +39,16 @@ def add_model_options(parser: ArgumentParser, *, answering: bool = True) -> None
         add("--threads", type=count, metavar="N", help=cores)
         limit = (
             "the positive label, such as malignant, from this probability on, 0 to 1; below it the"
-            " most probable other (default: the model's own)"
+            " most probable other (default: the model's own, which may also have a band of"
+            " probabilities whose label is uncertain)"
         )
-        add("--threshold", type=share, metavar="P", help=limit)
+        rule = parser.add_mutually_exclusive_group()
+        rule.add_argument("--threshold", type=share, metavar="P", help=limit)
+        point = (
+            "another threshold and band of the model's own, by name: python -m edge.models lists"
+            " those that it has"
+        )
+        rule.add_argument("--operating-point", metavar="NAME", help=point)
         segmentation = (
             "what finds lesions: the notebook's rule for regions (Otsu's threshold), the network"
             " for the lesion's outline that the model brings, or both (default: what it brings)"

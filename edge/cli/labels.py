@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edge.model.rule import UNCERTAIN
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from edge.model.contract import Contract
+    from edge.model.rule import Rule
 
 
 def name_some(labels: Sequence[str], most: int) -> str:
@@ -17,27 +20,33 @@ def name_some(labels: Sequence[str], most: int) -> str:
     return f"{named} and {rest} other label{'s' if rest > 1 else ''}" if rest > 0 else named
 
 
-def describe_rule(contract: Contract, threshold: float | None, form: str = "{}") -> str:
+def describe_rule(contract: Contract, rule: Rule, form: str = "{}") -> str:
     """Return how a label is chosen: "malignant from 0.31 on", or without a threshold.
 
     Args:
         contract: the model's.
-        threshold: the one in use.
-        form: how it is written, for :meth:`str.format`.
+        rule: the one in use.
+        form: how a probability is written, for :meth:`str.format`.
 
     """
-    if threshold is None:
+    if rule.threshold is None:
         return "no threshold: the most probable label"
-    rule = f"{contract.positive} from {form.format(threshold)} on"
-    return rule if len(contract.labels) == 2 else f"{rule}, else the most probable other label"
+    told = f"{contract.positive} from {form.format(rule.threshold)} on"
+    if rule.uncertain is not None:
+        low, high = map(form.format, rule.uncertain)
+        told = f"{UNCERTAIN} from {low} on, {contract.positive} from {high} on"
+    elif len(contract.labels) > 2:
+        told += ", else the most probable other label"
+    return f"{told} ({rule.operating_point})" if rule.operating_point else told
 
 
-def seen(contract: Contract, counts: Mapping[str, int]) -> list[str]:
+def seen(contract: Contract, rule: Rule, counts: Mapping[str, int]) -> list[str]:
     """Return the labels to count: the positive one, then the others, the most frequent first.
 
-    Of more than two labels only those others that occur.
+    Of more than two labels only those others that occur; last what is uncertain, where it can be.
     """
     others = [label for label in contract.labels if label != contract.positive]
     if len(others) > 1:
         others = [label for label in others if counts[label]]
-    return [contract.positive, *sorted(others, key=lambda label: -counts[label])]
+    others.sort(key=lambda label: -counts[label])
+    return [contract.positive, *others, *([UNCERTAIN] if rule.uncertain else [])]

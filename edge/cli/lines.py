@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from edge.errors import LesionEdgeError
 from edge.files import printable
+from edge.model.rule import UNCERTAIN
 from edge.results import NOTICE
 
 from .labels import describe_rule, name_some, seen
@@ -19,9 +20,10 @@ from .terminal import say
 
 if TYPE_CHECKING:
     from edge.model.contract import Contract
+    from edge.model.rule import Rule
     from edge.results import Analysis
 
-_BOLD_YELLOW, _PLAIN = "\033[1;33m", "\033[0m"
+_BOLD_YELLOW, _BOLD, _PLAIN = "\033[1;33m", "\033[1m", "\033[0m"
 _NAME_LEAST, _NAME_MOST = 16, 48
 _REST = 54
 """How much of a terminal's width is left to what stands behind the name."""
@@ -37,7 +39,7 @@ class Lines:
 
     Args:
         contract: the model's.
-        threshold: the one in use, 0..1, or None.
+        rule: the one in use.
         stream: where the lines go; whether it is a terminal decides about their form.
         colour: False for none; on a terminal only, and not where NO_COLOR is set (no-color.org).
         segmentation: what is looked for, ``otsu``, ``outline`` or ``both``.
@@ -47,13 +49,13 @@ class Lines:
     def __init__(
         self,
         contract: Contract,
-        threshold: float | None,
+        rule: Rule,
         stream: TextIO,
         *,
         colour: bool = True,
         segmentation: str = "otsu",
     ) -> None:
-        self._contract, self._threshold = contract, threshold
+        self._contract, self._rule = contract, rule
         self._two = len(contract.labels) == 2
         self._tty = stream.isatty()
         self._colour = (
@@ -63,7 +65,8 @@ class Lines:
             and os.environ.get("TERM") != "dumb"
         )
         columns = (os.get_terminal_size(stream.fileno()).columns or 80) if self._tty else 0
-        self._label = max(map(len, contract.labels))
+        labels = (*contract.labels, *([UNCERTAIN] if rule.uncertain else ()))
+        self._label = max(map(len, labels))
         self._found = _FOUND[segmentation]
         rest = _REST
         if not self._two:
@@ -72,6 +75,9 @@ class Lines:
             rest = _REST_OF_SEVERAL + 2 * self._label
         rest += self._found - _FOUND["otsu"]
         self._width = min(max(columns - rest, _NAME_LEAST), _NAME_MOST)
+        self._styles = {contract.positive: _BOLD_YELLOW}
+        if rule.uncertain:
+            self._styles[UNCERTAIN] = _BOLD
         self._counts: Counter[str] = Counter()
         self.failed = 0
         """How many pictures failed, so far."""
@@ -82,8 +88,8 @@ class Lines:
         time = f"{analysis.timings_ms.total:.1f} ms"
         if self._tty:
             label = self._cut(analysis.label).ljust(self._label)
-            if self._colour and analysis.label == analysis.positive:
-                label = f"{_BOLD_YELLOW}{label}{_PLAIN}"
+            if self._colour and (style := self._styles.get(analysis.label)):
+                label = f"{style}{label}{_PLAIN}"
             shown = _shorten(name, self._width).ljust(self._width)
             answer = self._answer(analysis)
             found = analysis.found.replace(" of the picture", "").replace(" found", "")
@@ -107,7 +113,7 @@ class Lines:
         total = done + self.failed
         if total > 1:
             rate = total / seconds
-            rule = describe_rule(self._contract, self._threshold, "P {:g}")
+            rule = describe_rule(self._contract, self._rule, "P {:g}")
             say(
                 f"{total} pictures: {self._tally()}, {self.failed} failed; {rule}; "
                 f"{rate:.3g} a second"
@@ -116,7 +122,9 @@ class Lines:
             say(NOTICE)
 
     def _tally(self) -> str:
-        labels = self._contract.labels if self._two else seen(self._contract, self._counts)
+        labels = seen(self._contract, self._rule, self._counts)
+        if self._two:
+            labels = [*self._contract.labels, *labels[2:]]
         parts = [f"{self._counts[label]} {label}" for label in labels]
         return name_some(parts, _COUNTED_MOST)
 

@@ -120,7 +120,7 @@ def model() -> None:
     if len(others) == 1:
         before = f"{others[0]} or "
     outlined = ", outlines the lesion" if contract.segmentation == "outline" else ""
-    rule = describe_rule(contract, contract.threshold, "{:.4g}")
+    rule = describe_rule(contract, contract.rule, "{:.4g}")
     _print(
         about=f"{name}: {contract.variant}, {width}x{height}, {before}{rule}{outlined}, "
         f"SHA-256 {contract.sha256[:12]}"

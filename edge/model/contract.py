@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from edge.errors import ModelError, shown
 
 from .reader import Reader
+from .rule import UNCERTAIN, Rule, parse_operating_points, parse_rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,6 +39,8 @@ _SINCE_2 = (
     "positive",
     "outline",
     "segmentation",
+    "uncertain",
+    "operating_points",
 )
 
 Triple = tuple[float, float, float]
@@ -122,6 +125,10 @@ class Contract:
     threshold: float | None
     """The label is ``positive`` where its probability is at least this.  None, of more than two
     labels only: it is always the most probable one."""
+    uncertain: tuple[float, float] | None = None
+    """Low and high: where low <= P(positive) < high the label is ``uncertain``."""
+    operating_points: tuple[Rule, ...] = ()
+    """Other rules than these two values, each with its name."""
     segmentation: str = "otsu"
     """What finds lesions unless someone says otherwise: ``otsu``, the notebook's rule, or
     ``outline``, a network that the model brings."""
@@ -131,28 +138,52 @@ class Contract:
         """Where among the labels, and the probabilities, the positive one is."""
         return self.labels.index(self.positive)
 
+    @property
+    def rule(self) -> Rule:
+        """How a label is chosen unless someone says otherwise."""
+        return Rule(self.threshold, self.uncertain)
+
     def identity(self) -> dict[str, str]:
         """Return what a result says of the model that gave it: name, variant, SHA-256."""
         return {"name": self.name, "variant": self.variant, "sha256": self.sha256}
 
-    def decide(
-        self, probabilities: Sequence[float] | NDArray[np.float64], threshold: float | None = None
-    ) -> str:
-        """Return the label that the decision rule gives.
+    def at(self, operating_point: str) -> Rule:
+        """Return the rule of this name.
 
-        With a threshold it is the positive label where its probability is at least that, else the
-        most probable of the others.  Without, it is the most probable label, of equal ones the
-        first.
+        Raises:
+            ModelError: there is none; the message has those that there are.
+
+        """
+        for rule in self.operating_points:
+            if rule.operating_point == operating_point:
+                return rule
+        names = ", ".join(str(rule.operating_point) for rule in self.operating_points)
+        raise ModelError(
+            f"the model {self.name!r} has no operating point {shown(operating_point)}; "
+            + (f"it has {names}" if names else "it has none: leave --operating-point out")
+        )
+
+    def decide(
+        self, probabilities: Sequence[float] | NDArray[np.float64], rule: Rule | None = None
+    ) -> str:
+        """Return the label that a rule gives.
+
+        In the rule's band it is ``uncertain``.  With a threshold it is the positive label where
+        its probability is at least that, else the most probable of the others.  Without, it is
+        the most probable label, of equal ones the first.
 
         Args:
             probabilities: one for each label, in order.
-            threshold: None is the contract's own.
+            rule: None is the contract's own.
 
         """
-        limit = self.threshold if threshold is None else threshold
+        rule = rule or self.rule
+        positive = float(probabilities[self.positive_index])
+        if rule.is_uncertain(positive):
+            return UNCERTAIN
         candidates = list(range(len(self.labels)))
-        if limit is not None:
-            if probabilities[self.positive_index] >= limit:
+        if rule.threshold is not None:
+            if positive >= rule.threshold:
                 return self.positive
             candidates.remove(self.positive_index)
         return self.labels[max(candidates, key=lambda index: float(probabilities[index]))]
@@ -183,6 +214,7 @@ def parse_contract(document: Mapping[str, Any], name: str) -> Contract:
     output = parse_output(read)
     if output.activation == "sigmoid" and len(labels) > 2:
         raise read.refuse("labels", "two for a sigmoid", list(labels))
+    rule = parse_rule(read, labels)
     return Contract(
         name=read.text("name"),
         variant=read.text("variant"),
@@ -191,9 +223,9 @@ def parse_contract(document: Mapping[str, Any], name: str) -> Contract:
         output=output,
         labels=labels,
         positive=_parse_positive(read, labels),
-        threshold=None
-        if len(labels) > 2 and read.get("threshold") is None
-        else read.number("threshold", 0.0, 1.0),
+        threshold=rule.threshold,
+        uncertain=rule.uncertain,
+        operating_points=parse_operating_points(read, labels),
         segmentation=_parse_segmentation(read),
     )
 

@@ -49,6 +49,31 @@ class Reader:
             for index, each in enumerate(value)
         ]
 
+    def named_objects(self, key: str, most: int, longest: int) -> dict[str, Reader]:
+        """Return a reader of each object of an object, by name.
+
+        Args:
+            key: where they are.
+            most: how many there may be; one is the least.
+            longest: how many printable characters a name may have.
+
+        """
+        inside = self.inside(key)
+        names = list(inside.document)
+        if not 1 <= len(names) <= most or not all(
+            0 < len(name) <= longest and name.isprintable() for name in names
+        ):
+            expected = (
+                f"an object of 1 to {most} names, each of 1 to {longest} printable characters"
+            )
+            raise self.refuse(key, expected, names)
+        objects = {}
+        for name, value in inside.document.items():  # a name may have a dot: get() would part it
+            if not isinstance(value, dict):
+                raise inside.refuse(name, "an object", value)
+            objects[name] = Reader(value, self.name, f"{self._within}{key}.{name}.")
+        return objects
+
     def has(self, key: str) -> bool:
         """Return whether the key is there."""
         value: Any = self.document
@@ -103,17 +128,25 @@ class Reader:
             raise self.refuse(key, _numbers(low, high), value)
         return float(value)
 
+    def two_numbers(self, key: str, low: float, high: float) -> tuple[float, float]:
+        """Return two numbers, each from ``low`` to ``high``."""
+        first, second = self._numbers(key, 2, "two", low, high)
+        return first, second
+
     def three_numbers(self, key: str, low: float, high: float) -> tuple[float, float, float]:
-        """Return three numbers from ``low`` to ``high``."""
+        """Return three numbers, each from ``low`` to ``high``."""
+        first, second, third = self._numbers(key, 3, "three", low, high)
+        return first, second, third
+
+    def _numbers(self, key: str, count: int, word: str, low: float, high: float) -> list[float]:
         value = self.get(key)
         if (
             not isinstance(value, list)
-            or len(value) != 3
+            or len(value) != count
             or not all(_is_number(each, low, high) for each in value)
         ):
-            raise self.refuse(key, f"a list of three numbers, each {_numbers(low, high)}", value)
-        first, second, third = value
-        return (float(first), float(second), float(third))
+            raise self.refuse(key, f"a list of {word} numbers, each {_numbers(low, high)}", value)
+        return [float(each) for each in value]
 
     def different_texts(self, key: str) -> tuple[str, ...]:
         """Return two or more texts, no two the same."""

@@ -310,6 +310,7 @@ class Page:
                 "labels": list(contract.labels),
                 "positive": contract.positive,
                 "threshold": self._analyzer.threshold,
+                "uncertain": self._analyzer.rule.uncertain,
                 "segmentation": self._analyzer.segmentation,
             },
             "lookers": self._live.lookers,

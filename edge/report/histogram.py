@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from html import escape
+from typing import TYPE_CHECKING
+
+from edge.model.rule import UNCERTAIN
+
+if TYPE_CHECKING:
+    from edge.model.rule import Rule
 
 _BINS = 20
 _STEP, _BASELINE, _TALLEST = 20, 116, 86  # a bin's width, and heights, in the drawing's own units
@@ -17,16 +23,16 @@ class Histogram:
     Args:
         positive: the positive label; its class in the drawing is ``yes``.
         other: what to call whatever is not; its class is ``no``.
-        threshold: where the line goes, 0..1; None is no line.
+        rule: where the lines go: the ends of its band, whose class is ``unsure``, or the threshold.
 
     """
 
-    def __init__(self, positive: str, other: str, threshold: float | None) -> None:
-        self._labels, self._threshold = {"yes": positive, "no": other}, threshold
+    def __init__(self, positive: str, other: str, rule: Rule) -> None:
+        self._labels, self._rule = {"yes": positive, "no": other, "unsure": UNCERTAIN}, rule
         self._bins = [Counter[str]() for _ in range(_BINS)]
 
     def add(self, probability: float, group: str) -> None:
-        """Count a probability, 0..1, of the group ``no`` or ``yes``."""
+        """Count a probability, 0..1, of the group ``no``, ``unsure`` or ``yes``."""
         self._bins[min(int(probability * _BINS), _BINS - 1)][group] += 1
 
     def draw(self) -> str:
@@ -62,13 +68,17 @@ class Histogram:
         )
 
     def _draw_threshold(self) -> tuple[str, str, str]:
-        """Return what is said of it, the line's path, and its caption."""
-        if self._threshold is None:
+        """Return what is said of it, the path of its lines, and its caption."""
+        threshold, band = self._rule.threshold, self._rule.uncertain
+        if threshold is None:
             return "", "", ""
-        x, line = self._threshold * _WIDTH, f"threshold {self._threshold}"
-        aside, anchor = (x + 5, "start") if x < _WIDTH / 2 else (x - 5, "end")
+        ends, line = band or (threshold,), f"threshold {threshold}"
+        if band is not None:
+            line = "{} from {} to {}".format(UNCERTAIN, *band)
+        first, last = ends[0] * _WIDTH, ends[-1] * _WIDTH
+        aside, anchor = (last + 5, "start") if last < _WIDTH / 2 else (first - 5, "end")
         caption = f'<text x="{aside:g}" y="10" text-anchor="{anchor}">{line}</text>\n'
-        return f", {line}", f"M{x:g} 0V{_BASELINE}", caption
+        return f", {line}", "".join(f"M{end * _WIDTH:g} 0V{_BASELINE}" for end in ends), caption
 
 
 def _draw_bar(index: int, counts: Counter[str], peak: int) -> str:

@@ -21,6 +21,7 @@ from edge import __version__
 from edge.cli.labels import describe_rule, name_some, seen
 from edge.errors import LesionEdgeError
 from edge.files import printable
+from edge.model.rule import UNCERTAIN
 from edge.results import NOTICE
 
 from .growing import growing_file, reason
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from edge.model.contract import Contract
+    from edge.model.rule import Rule
     from edge.results import Analysis
 
     from .growing import GrowingFile
@@ -42,7 +44,7 @@ _NAMED = 8  # labels in a row, at most
 
 @contextmanager
 def html_report(
-    path: str, contract: Contract, threshold: float | None, settings: Mapping[str, str]
+    path: str, contract: Contract, rule: Rule, settings: Mapping[str, str]
 ) -> Iterator[HtmlReport]:
     """Yield a report that is written to ``path``, whole when the block ends.
 
@@ -51,7 +53,7 @@ def html_report(
     Args:
         path: a name that ends in ``.html``.
         contract: that of the model.
-        threshold: the one in use, 0..1, or None.
+        rule: the one in use.
         settings: what else a reader should know of the run, by name.
 
     Raises:
@@ -59,7 +61,7 @@ def html_report(
 
     """
     with growing_file(path, ".html", ".htm") as file:
-        report = HtmlReport(file, os.path.dirname(path), contract, threshold)
+        report = HtmlReport(file, os.path.dirname(path), contract, rule)
         report.begin(settings)
         file.at_end = report.end
         yield report
@@ -68,11 +70,9 @@ def html_report(
 class HtmlReport:
     """A page in the making, as :func:`html_report` gives it.  It keeps numbers, no picture."""
 
-    def __init__(
-        self, file: GrowingFile, folder: str, contract: Contract, threshold: float | None
-    ) -> None:
+    def __init__(self, file: GrowingFile, folder: str, contract: Contract, rule: Rule) -> None:
         self._file, self._folder = file, folder or os.curdir
-        self._contract, self._threshold = contract, threshold
+        self._contract, self._rule = contract, rule
         self._counts: Counter[str] = Counter()
         self._labels: Counter[str] = Counter()
         # What a label's pictures are filtered by.
@@ -80,9 +80,11 @@ class HtmlReport:
         if len(contract.labels) == 2:
             self._keys = dict.fromkeys(contract.labels, "no")
         self._keys[contract.positive] = "yes"
+        if rule.uncertain:
+            self._keys[UNCERTAIN] = "unsure"
         others = [label for label in contract.labels if label != contract.positive]
         other = others[0] if len(others) == 1 else "of other labels"
-        self._histogram = Histogram(contract.positive, other, threshold)
+        self._histogram = Histogram(contract.positive, other, rule)
         with open(_FORM, encoding="utf-8") as form:
             self._top, self._bottom = form.read().split("<!-- pictures -->\n")
 
@@ -94,17 +96,19 @@ class HtmlReport:
             "SHA-256": contract.sha256,
             "Input": "{} x {} pixels".format(*contract.input.size_wh),
             "Labels": " or ".join(contract.labels) if two else name_some(contract.labels, _NAMED),
-            "Threshold": describe_rule(contract, self._threshold),
+            "Threshold": describe_rule(contract, self._rule),
             **settings,
             "Version": f"lesion-edge {__version__}",
         }
+        first, last = self._rule.uncertain or (self._rule.threshold or 0.0,) * 2
         script = self._bottom.split("<script>")[1].split("</script>")[0]
         self._file.write(
             Template(self._top).substitute(
                 script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
                 date=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %z"),
                 notice=NOTICE,
-                threshold=f"{self._threshold or 0.0:%}",
+                mark=f"{first:%}",
+                band=f"{last - first:%}",
                 about="\n".join(_describe_setting(key, value) for key, value in about.items()),
             )
         )
@@ -157,7 +161,7 @@ class HtmlReport:
     def end(self, early: bool) -> None:  # noqa: FBT001
         """Write the page from its last picture on; ``early`` where not all pictures were done."""
         counts = self._counts
-        labels = seen(self._contract, self._labels)
+        labels = seen(self._contract, self._rule, self._labels)
         chips = [
             f'<span class="{self._hue(label)} chip">{self._labels[label]} {_text(label)}</span>'
             for label in labels
@@ -188,7 +192,8 @@ class HtmlReport:
         )
 
     def _hue(self, label: str) -> str:
-        return "yes" if label == self._contract.positive else "no"
+        key = self._keys[label]
+        return key if key in ("yes", "unsure") else "no"
 
     def _describe(self, analysis: Analysis) -> list[str]:
         hue = self._hue(analysis.label)
@@ -201,11 +206,11 @@ class HtmlReport:
         ]
 
     def _draw_bar(self, analysis: Analysis, label: str, rounded: str) -> str:
-        """Return a probability and its bar, on which the positive label's threshold is marked."""
+        """Return a probability and its bar, on which threshold or band is marked."""
         exact, hue = analysis.probability, self._hue(analysis.label)
         if label != analysis.positive:
             exact, hue = analysis.probabilities[label], "plain no"
-        elif self._threshold is None:
+        elif self._rule.threshold is None:
             hue = f"plain {hue}"
         return (
             f'<p title="{exact!r}">{_text(f"P({label})")} <b>{rounded}</b></p>\n'

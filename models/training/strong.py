@@ -26,7 +26,8 @@ from .steps import say, sigmoid
 from .torch_file import read_tensors
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     import keras
     from numpy.typing import NDArray
@@ -69,7 +70,11 @@ FREE_STEPS = 900
 MIXTURE = Mixture()
 MAP_WEIGHT = 0.5
 OPERATING_POINTS = {"screening": 0.95, "balanced": 0.85, "specific": 0.7}
-"""Sensitivities on the held-out fold."""
+"""Sensitivities on the held-out fold; balanced is the model's own."""
+BAND = 1 / 3
+"""The label is uncertain from the threshold that misses this part fewer of the melanomas than the
+operating point does, to the one that misses this part more: balanced misses 15 of 100, the ends of
+its band miss 10 and 20."""
 _LEAST_MELANOMAS = 10
 
 
@@ -149,12 +154,15 @@ def finish(
         "versions": versions(),
     }
     if options.held_out is not None:
-        figures["held_out"] = calibrate(network, sources, options.held_out)
+        held_out = figures["held_out"] = calibrate(network, sources, options.held_out)
+        _write_json(options.out / "thresholds.json", held_out["thresholds"])
         say(json.dumps(figures["held_out"], indent=2))
     network.save(options.out / "classifier.keras")
-    write_atomically(
-        options.out / "classifier.json", (json.dumps(figures, indent=2) + "\n").encode()
-    )
+    _write_json(options.out / "classifier.json", figures)
+
+
+def _write_json(path: Path, document: Mapping[str, Any]) -> None:
+    write_atomically(path, (json.dumps(document, indent=2) + "\n").encode())
 
 
 def calibrate(network: keras.Model, sources: Sequence[Source], fold: int) -> dict[str, Any]:
@@ -179,19 +187,44 @@ def calibrate(network: keras.Model, sources: Sequence[Source], fold: int) -> dic
     kernel, bias = last.get_weights()
     last.set_weights([kernel * slope, bias * slope + offset])
     probabilities = sigmoid(slope * logits + offset)
-    points = {
-        name: round(threshold_at(truth, probabilities, sensitivity, weights), 4)
-        for name, sensitivity in OPERATING_POINTS.items()
-    }
+    thresholds = find_thresholds(truth, probabilities, weights)
+    low, high = thresholds["uncertain"]
+    uncertain = (low <= probabilities) & (probabilities < high)
     return {
         "fold": fold,
         "calibration": {"slope": slope, "offset": offset},
-        "thresholds": points,
+        "thresholds": thresholds,
+        "share_uncertain": round(float(np.average(uncertain, weights=weights)), 4),
         "sets": {
-            name: judge(malignant, sigmoid(slope * values + offset), points["balanced"])
+            name: judge(malignant, sigmoid(slope * values + offset), thresholds["threshold"])
             for name, malignant, values in judged
         },
     }
+
+
+def find_thresholds(
+    malignant: NDArray[np.bool_],
+    probabilities: NDArray[np.float64],
+    weights: NDArray[np.float64],
+) -> dict[str, Any]:
+    """Return what ``python -m convert --thresholds`` takes: threshold, band, operating points.
+
+    Args:
+        malignant: (count,), the truth.
+        probabilities: (count,), P(malignant), calibrated.
+        weights: (count,), what each picture counts.
+
+    """
+
+    def at(sensitivity: float) -> float:
+        return round(threshold_at(malignant, probabilities, sensitivity, weights), 4)
+
+    points = {}
+    for name, sensitivity in OPERATING_POINTS.items():
+        more = BAND * (1 - sensitivity)
+        band = [at(sensitivity + more), at(sensitivity - more)]
+        points[name] = {"threshold": at(sensitivity), "uncertain": band}
+    return {**points["balanced"], "operating_points": points}
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from convert.quantise.preprocessing import PRESETS  # noqa: E402
 from convert.weights.file import Weights  # noqa: E402
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from convert.meaning import Meaning
 
 pytestmark = pytest.mark.slow
@@ -55,6 +58,46 @@ def test_each_preset_has_its_option() -> None:
 
 def find(own: Weights, *given: str) -> Meaning:
     return find_meaning(make_parser("convert", None).parse_args(given), own)
+
+
+THRESHOLDS = {
+    "threshold": 0.3,
+    "uncertain": [0.2, 0.4],
+    "operating_points": {"screening": {"threshold": 0.1, "uncertain": [0.05, 0.15]}},
+}
+
+
+def test_a_band_and_operating_points_come_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "t.json"
+    path.write_text(json.dumps(THRESHOLDS))
+    meaning = find(weights(), *TF, "--thresholds", str(path))
+    assert {"threshold": meaning.threshold, **meaning.thresholds} == THRESHOLDS
+    path.write_text('{"threshold": null}')
+    several = find(weights(outputs=7), *TF, *SEVEN, "--positive", "mel", "--thresholds", str(path))
+    assert (several.threshold, several.thresholds) == (None, {})
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ({**THRESHOLDS, "uncertain": [0.4, 0.5]}, "t.json: .*uncertain must be .* threshold 0.3"),
+        ({**THRESHOLDS, "band": [0.2, 0.4]}, "no keys but threshold, uncertain, operating_points"),
+        ([0.3], "t.json: must be an object"),
+        ({"uncertain": [0.2, 0.4]}, "t.json: .* no 'threshold'"),
+        ({"threshold": 0.3, "operating_points": {"a": 0.1}}, "operating_points.a must be"),
+    ],
+)
+def test_thresholds_are_checked_as_a_device_reads_them(
+    said: object, reason: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "t.json"
+    path.write_text(json.dumps(said))
+    with pytest.raises(UsageError, match=reason):
+        find(weights(), *TF, "--thresholds", str(path))
+    with pytest.raises(UsageError, match=r"none\.json: can't be read"):
+        find(weights(), *TF, "--thresholds", str(tmp_path / "none.json"))
+    with pytest.raises(SystemExit):
+        find(weights(), *TF, "--thresholds", str(path), "--threshold", "0.3")
 
 
 def test_all_that_is_missing_is_asked_for_at_once() -> None:

@@ -19,6 +19,7 @@ from convert.verify.pictures import SHIPPED, load_set
 from convert.weights.file import Weights
 from edge import ModelError
 from edge.model.classifier import Classifier
+from edge.model.rule import Rule
 from tests.support.own import HEIGHT, OWN, WIDTH, Own, pictures
 from tests.support.pictures import MODELS
 
@@ -148,6 +149,19 @@ def test_a_contract_that_cant_be_written_again_is_refused(
     path.write_text(f'{text[:-1]}, "more": [{more}]}}')
     with pytest.raises(UsageError, match="JSON in UTF-8 can't hold"):
         pack(BY_NAME["float32"].path, [f"--contract={path}"], held_out)
+
+
+def test_a_band_and_operating_points_are_packed(
+    held_out: list[SamplePicture], tmp_path: Path
+) -> None:
+    own, path = BY_NAME["float32"], tmp_path / "t.json"
+    points = {"screening": {"threshold": 0.1}}
+    path.write_text(
+        json.dumps({"threshold": 0.3, "uncertain": [0.2, 0.4], "operating_points": points})
+    )
+    packed = pack(own.path, [*options_for(own), f"--thresholds={path}"], held_out)
+    assert packed.contract.rule == Rule(0.3, (0.2, 0.4))
+    assert packed.contract.at("screening") == Rule(0.1, None, "screening")
 
 
 def test_a_contract_of_another_file_is_refused(

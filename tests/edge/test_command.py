@@ -15,6 +15,7 @@ import pytest
 from edge import __version__
 from edge.__main__ import COMMANDS
 from edge.cli.lines import Lines
+from edge.model.rule import Rule
 from edge.results import Analysis, Timings
 from tests.conftest import run_module
 from tests.support.pictures import ROOT, SAMPLES
@@ -210,5 +211,5 @@ def test_a_rounded_probability_never_lies_on_the_other_side_of_the_threshold(
     timings = Timings(0, 0, 0, 0, 0)
     analysis = Analysis((1, 1), "x", probability, 0.31, (), timings, (), "malignant", "a.jpg")
     with open(os.devnull, "w") as stream:
-        line = Lines(int8_analyzer.contract, 0.31, stream).result(analysis)
+        line = Lines(int8_analyzer.contract, Rule(0.31), stream).result(analysis)
     assert f" P(malignant) {shown}," in line

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from edge import InputSpec, ModelError
 from edge.model.contract import Contract, OutputSpec, parse_contract
+from edge.model.rule import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -204,7 +205,9 @@ def test_the_decision_is_the_rule(
     """Positive from the threshold on, else the most probable other; without one the best."""
     labels = [f"label {number}" for number in range(len(answers))]
     positive = data.draw(st.sampled_from(labels))
-    decided = contract_of(labels, positive, own).decide(np.array(answers), given_one)
+    decided = contract_of(labels, positive, own).decide(
+        np.array(answers), None if given_one is None else Rule(given_one)
+    )
     by_label = dict(zip(labels, answers, strict=True))
     limit = own if given_one is None else given_one
     if limit is not None and by_label[positive] >= limit:

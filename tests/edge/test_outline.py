@@ -18,6 +18,7 @@ from edge.cli.lines import Lines
 from edge.doctor.software import check_model, check_runtime
 from edge.model import outline as edge_outline
 from edge.model.classifier import Classifier
+from edge.model.rule import Rule
 from edge.outline import MIN_SHARE, find_lesion
 from edge.picture.comment import read_comment
 from edge.report.table import csv_table
@@ -287,7 +288,7 @@ def test_a_person_is_told_how_large_the_lesion_is(
     both = replace(found, lesion=lesion, segmentation="both")
     assert both.found == f"{said}, 1 region"
     with (tmp_path / "lines").open("w") as stream:
-        lines = Lines(int8_analyzer.contract, 0.5, stream, segmentation="both")
+        lines = Lines(int8_analyzer.contract, Rule(0.5), stream, segmentation="both")
         text = lines.result(both)
     where = ", 3x4 at (10, 20)" if lesion else ""
     region = found.regions[0]
@@ -356,7 +357,9 @@ def test_on_a_terminal_lines_fit_its_width_and_stand_in_columns(
     found = replace(int8_analyzer.analyze(scene), segmentation=segmentation, image="x" * 300)
     lesions = (None, LESION, replace(LESION, share=0.5), replace(LESION, share=1.0))
     with terminal(columns) as stream:
-        lines = Lines(int8_analyzer.contract, 0.5, stream, colour=False, segmentation=segmentation)
+        lines = Lines(
+            int8_analyzer.contract, Rule(0.5), stream, colour=False, segmentation=segmentation
+        )
         told = [lines.result(replace(found, lesion=lesion)) for lesion in lesions]
     assert len({len(line) for line in told}) == 1
     assert len(told[0]) <= columns

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from edge import Analysis, Picture, PictureError, Region, Timings, read_picture
 from edge.files import printable
+from edge.model.rule import Rule
 from edge.report.histogram import Histogram
 from edge.report.page import html_report
 from edge.report.thumbnail import make_thumbnail
@@ -89,7 +90,7 @@ class Page(HTMLParser):
 
 
 def write(path: Path, contract: Contract, results: Iterable[tuple[Any, ...]]) -> Page:
-    with html_report(str(path), contract, 0.31, {"Decoding": "whole"}) as report:
+    with html_report(str(path), contract, Rule(0.31), {"Decoding": "whole"}) as report:
         for arguments in results:
             report.add(*arguments)
     return Page(path)
@@ -269,7 +270,7 @@ def test_the_shown_probability_is_on_its_side_of_the_threshold(
 def test_the_histogram_counts_each_picture_once_in_its_step(
     pictures: list[tuple[float, bool]],
 ) -> None:
-    histogram = Histogram("yes", "no", 0.5)
+    histogram = Histogram("yes", "no", Rule(0.5))
     for probability, positive in pictures:
         histogram.add(probability, "yes" if positive else "no")
     told = re.findall(r"<title>([\d.]+) to ([\d.]+): (.+?)</title>", histogram.draw())
@@ -347,11 +348,11 @@ def test_a_thousand_pictures_stay_under_ten_megabytes_and_ten_thousand_take_no_m
         analysis = int8_analyzer.analyze(picture)
         done.append((picture.name, analysis, make_thumbnail(picture, analysis)))
     path = tmp_path / "r.html"
-    with html_report(str(path), int8_analyzer.contract, 0.31, {}) as report:
+    with html_report(str(path), int8_analyzer.contract, Rule(0.31), {}) as report:
         for number in range(1000):
             report.add(*done[number % len(done)])
     assert path.stat().st_size < 10e6
-    with html_report(str(path), int8_analyzer.contract, 0.31, {}) as report:
+    with html_report(str(path), int8_analyzer.contract, Rule(0.31), {}) as report:
         report.add(*done[0])
         tracemalloc.start()
         for number in range(10_000):

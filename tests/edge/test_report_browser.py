@@ -10,6 +10,7 @@ import pytest
 
 from edge import Analysis, PictureError, Timings, read_picture
 from edge.model.contract import parse_contract
+from edge.model.rule import Rule
 from edge.report.page import html_report
 from edge.report.thumbnail import make_thumbnail
 from tests.support import colours
@@ -42,7 +43,7 @@ def page(
     path = tmp_path_factory.mktemp("report") / "r.html"
     probabilities = {}
     contract = int8_analyzer.contract
-    with html_report(str(path), contract, int8_analyzer.threshold, {}) as report:
+    with html_report(str(path), contract, int8_analyzer.rule, {}) as report:
         for file in PICTURES:
             picture = read_picture(file)
             analysis = int8_analyzer.analyze(picture)
@@ -202,7 +203,7 @@ def page_of_a_thousand_labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("labels") / "r.html"
     contract = parse_contract(colours.contract(labels=list(LABELS), positive=LABELS[0]), "x")
     shares = dict.fromkeys(LABELS, 0.001)
-    with html_report(str(path), contract, None, {}) as report:
+    with html_report(str(path), contract, Rule(None), {}) as report:
         for number in range(len(LABELS)):
             label, timings = LABELS[number // 2 * 2], Timings()
             answer = (label, 0.001, None, (), timings, (), LABELS[0])

@@ -24,6 +24,7 @@ from edge.cli.lines import Lines
 from edge.doctor.software import check_model
 from edge.drawing import save_annotated
 from edge.model.contract import parse_contract
+from edge.model.rule import Rule
 from edge.picture.comment import read_comment
 from edge.report.page import html_report
 from edge.report.table import csv_table
@@ -126,7 +127,7 @@ def test_a_person_is_told_the_labels_probability_and_the_positive_ones(
     analysis: Analysis, answer: str
 ) -> None:
     """Where the two are one, that of the most probable other."""
-    line = Lines(contract_of(LABELS, "mel"), None, io.StringIO()).result(analysis)
+    line = Lines(contract_of(LABELS, "mel"), Rule(None), io.StringIO()).result(analysis)
     assert line == (f"a.jpg: {analysis.label}, {answer}, 1 region, largest 30x40 at (1, 2), 2.5 ms")
 
 
@@ -147,7 +148,7 @@ def test_on_a_terminal_lines_fit_its_width_and_stand_in_columns(
     share = 1 / len(labels)
     lines = []
     with terminal(columns) as stream:
-        writer = Lines(contract_of(labels, labels[2]), None, stream, colour=False)
+        writer = Lines(contract_of(labels, labels[2]), Rule(None), stream, colour=False)
         for label in labels[:4]:
             probabilities = {**dict.fromkeys(labels, share), label: 2 * share}
             analysis = analysis_of(label, probabilities, labels[2])
@@ -164,7 +165,7 @@ def test_on_a_terminal_lines_fit_its_width_and_stand_in_columns(
 def test_the_summary_counts_the_labels_there_were_the_positive_one_in_any_case(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    lines = Lines(contract_of(LABELS, "mel"), None, io.StringIO())
+    lines = Lines(contract_of(LABELS, "mel"), Rule(None), io.StringIO())
     for label in ("nv", "bkl", "nv"):
         lines.count(analysis_of(label))
     lines.count(PictureError("x"))
@@ -174,7 +175,7 @@ def test_the_summary_counts_the_labels_there_were_the_positive_one_in_any_case(
         "4 pictures: 0 mel, 2 nv, 1 bkl, 1 failed; no threshold: the most probable label; "
         "2 a second"
     )
-    lines = Lines(contract_of(THOUSAND, THOUSAND[5]), 0.25, io.StringIO())
+    lines = Lines(contract_of(THOUSAND, THOUSAND[5]), Rule(0.25), io.StringIO())
     for label in THOUSAND:
         lines.count(replace(analysis_of("nv"), label=label))
     lines.end(1.0)
@@ -208,7 +209,7 @@ def test_the_page_filters_by_label_and_draws_a_threshold_only_where_there_is_one
     pages = []
     for threshold in (None, 0.25):
         path = tmp_path / f"{threshold}.html"
-        with html_report(str(path), contract, threshold, {}) as report:
+        with html_report(str(path), contract, Rule(threshold), {}) as report:
             for label in ("nv", "mel", "nv", "vasc"):
                 report.add("a.jpg", analysis_of(label, {**PROBABILITIES, "vasc": 0.0}))
         pages.append(path.read_text())
@@ -286,7 +287,7 @@ def test_of_two_labels_the_positive_one_may_be_the_first(
     contract = parse_contract(colours.contract(**changes), "x")
     analysis = analysis_of("malignant", {"malignant": 0.7, "benign": 0.3}, "malignant", 0.5)
     assert "probabilities" not in analysis.to_dict()
-    lines = Lines(contract, 0.5, io.StringIO())
+    lines = Lines(contract, Rule(0.5), io.StringIO())
     assert lines.result(analysis).startswith("a.jpg: malignant, P(malignant) 0.70, 1 region")
     for each in (analysis, replace(analysis, label="benign", probability=0.2)):
         lines.count(each)
@@ -294,7 +295,7 @@ def test_of_two_labels_the_positive_one_may_be_the_first(
     summary = capsys.readouterr().err
     assert "1 malignant, 1 benign, 0 failed; malignant from P 0.5 on; " in summary
     path = tmp_path / "r.html"
-    with html_report(str(path), contract, 0.5, {}) as report:
+    with html_report(str(path), contract, Rule(0.5), {}) as report:
         report.add("a.jpg", analysis)
     page = path.read_text()
     assert '<article data-groups="yes" data-p="0.7">' in page

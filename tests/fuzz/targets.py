@@ -100,8 +100,12 @@ def _fill_in(data: bytes, hashes: Mapping[bytes, bytes]) -> bytes:
 
 def _check_analysis(analysis: Analysis, contract: Contract) -> None:
     assert 0.0 <= analysis.probability <= 1.0
-    assert analysis.label in contract.labels
-    if analysis.threshold is not None:
+    low, high = analysis.uncertain or (1.0, 0.0)
+    if low <= analysis.probability < high:
+        assert analysis.label == "uncertain"
+    else:
+        assert analysis.label in contract.labels
+    if analysis.threshold is not None and analysis.label != "uncertain":
         is_positive = analysis.label == contract.positive
         assert is_positive == (analysis.probability >= analysis.threshold)
     from edge.outline import MIN_SHARE

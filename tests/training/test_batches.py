@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from convert.errors import UsageError
+from edge.model.reader import Reader
+from edge.model.rule import parse_operating_points, parse_rule
 from models.training.augment import Augmentation, Batches, Mixture
 from models.training.evaluate import (
     calibration_error,
@@ -21,6 +23,7 @@ from models.training.evaluate import (
 )
 from models.training.loop import Example, Schedule, map_loss, train
 from models.training.sources import Source, SourceSpec, load_source
+from models.training.strong import find_thresholds
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -182,3 +185,31 @@ def test_the_threshold_finds_the_share_that_was_asked_for() -> None:
     malignant = np.arange(101) % 2 == 0
     threshold = threshold_at(malignant, probabilities, 0.85, np.ones(101))
     assert (probabilities[malignant] >= threshold).mean() == pytest.approx(0.85, abs=0.02)
+
+
+def test_thresholds_miss_what_their_rule_says() -> None:
+    """Golden: of 300 melanomas, which count alike, so many lie below each threshold."""
+    rng = np.random.default_rng(5)
+    malignant = np.arange(1200) < 300
+    probabilities = np.where(malignant, rng.beta(4, 3, 1200), rng.beta(2, 5, 1200))
+    found = find_thresholds(malignant, probabilities, np.ones(1200))
+    rule = parse_rule(Reader(found, "x"), ("benign", "malignant"))
+    points = parse_operating_points(Reader(found, "x"), ("benign", "malignant"))
+    missed = {
+        point.operating_point: [
+            int((probabilities[malignant] < edge).sum())
+            for edge in (point.uncertain[0], point.threshold, point.uncertain[1])
+        ]
+        for point in points
+        if point.uncertain is not None and point.threshold is not None
+    }
+    expected = {
+        "screening": [10, 15, 20],
+        "balanced": [30, 45, 60],
+        "specific": [60, 90, 120],
+    }
+    assert missed.keys() == expected.keys()
+    for name, counts in expected.items():  # rounded to four digits, and so a neighbour off
+        assert missed[name] == pytest.approx(counts, abs=1)
+    (balanced,) = (point for point in points if point.operating_point == "balanced")
+    assert (rule.threshold, rule.uncertain) == (balanced.threshold, balanced.uncertain)
