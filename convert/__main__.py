@@ -94,16 +94,14 @@ def _how_to_load(error: ImportError, package: str) -> str:
 
 
 def _how_to_add(missing: str) -> str:
-    from edge.libraries import pip
+    from edge.libraries import extra
 
     if sys.version_info >= (3, 14):
         return (
             f"{missing} is missing: TensorFlow is not there for Python 3.14 yet; use 3.10 to 3.13"
         )
-    checkout = (_DEFAULT_WEIGHTS.parent.parent / "pyproject.toml").is_file()
-    how = pip(f"pip install '{'.' if checkout else 'lesion-edge'}[convert]'")
-    elsewhere = "" if checkout else ", or with '.[convert]' in a copy of the project"
-    return f"{missing} is missing, which converting needs and a device doesn't: {how}{elsewhere}"
+    how = extra("convert")
+    return f"{missing} is missing, which converting needs and a device doesn't: {how}"
 
 
 def _convert(options: argparse.Namespace) -> int:

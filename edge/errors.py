@@ -38,10 +38,6 @@ class RuntimeMissingError(LesionEdgeError, ImportError):
     """The command that helps most likely; the message has it, too."""
 
 
-class ExtraMissingError(LesionEdgeError, ImportError):
-    """A package isn't installed that only an extra brings."""
-
-
 class PredictionError(LesionEdgeError, ArithmeticError):
     """The model gave something that is no probability."""
 

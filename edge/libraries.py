@@ -146,6 +146,15 @@ def pip(command: str) -> str:
     return f"{first}{run(f'{python} -m {command}')}"
 
 
+def extra(name: str) -> str:
+    """Return the pip command that adds an extra of this package."""
+    project = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    if os.path.isfile(os.path.join(project, "pyproject.toml")):
+        return pip(f"pip install '.[{name}]'")
+    command = pip(f"pip install 'lesion-edge[{name}]'")
+    return f"{command}, or with '.[{name}]' in a copy of the project"
+
+
 def explain_start(error: Exception) -> str | None:
     """Say in one line that an import failed, and what helps; None where something else did."""
     wheel = _importing(error.__traceback__)

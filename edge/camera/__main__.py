@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from edge.cli import command
 from edge.cli.output import write_line
 from edge.cli.terminal import quiet_native_stderr, say
-from edge.errors import ExtraMissingError, OutputError
+from edge.errors import LesionEdgeError, OutputError
 from edge.results import NOTICE
 
 from .arguments import loop_settings, open_analyzer, parse
@@ -67,6 +67,7 @@ def _loop(options: argparse.Namespace, camera: Camera) -> int:
 
     if sys.stdout is None:
         raise OutputError("standard output is closed")
+    serve, live = _import_page() if options.page else (None, None)
     analyzer = open_analyzer(options)
     store = None
     if options.save != "none":
@@ -77,7 +78,6 @@ def _loop(options: argparse.Namespace, camera: Camera) -> int:
             min_free_bytes=options.min_free,
             positive=analyzer.contract.positive,
         )
-    serve, live = _import_page() if options.page else (None, None)
     systemd = SystemdNotifier()
     status = [StatusFile(options.status_file, store)] if options.status_file else []
     loop = SnapshotLoop(
@@ -114,11 +114,10 @@ def _import_page() -> tuple[Any, Viewer]:
     except ModuleNotFoundError as error:
         if str(error.name).startswith("edge"):
             raise
-        from edge.libraries import pip
+        from edge.libraries import extra
 
-        checkout = os.path.isfile(os.path.join(os.path.dirname(__file__), "../../pyproject.toml"))
-        how = pip(f"pip install '{'.' if checkout else 'lesion-edge'}[page]'")
-        raise ExtraMissingError(f"{error.name} is missing, which the page needs: {how}") from error
+        missing = f"{error.name} is missing, which the page needs: {extra('page')}"
+        raise LesionEdgeError(missing) from error
     return serve, Live()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import shutil
 from dataclasses import asdict
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
     from .live import Live
 
-CAPTURE_S = 10.0
+CAPTURE_S = 6.0
 """How long a capture waits for a frame."""
 UPLOAD_S, JSON_S = 60.0, 10.0
 """How long a picture, and how long a note, may take to come."""
@@ -53,6 +54,7 @@ _JSON_BYTES = 16_384
 _TEXT_MOST = 2000
 _EVENT_S = 0.3
 _STALE_S = 2.0
+_LOG = logging.getLogger("edge.camera")
 _HERE = os.path.dirname(__file__)
 _STATIC = os.path.join(_HERE, "static")
 _WORDS = {
@@ -129,7 +131,11 @@ class Page:
             Route("/api/doctor", self._doctor, methods=get),
             Mount("/static", StaticFiles(directory=_STATIC)),
         ]
-        handlers: dict[Any, Any] = {_Refused: self._refused, LesionEdgeError: self._failed}
+        handlers: dict[Any, Any] = {
+            _Refused: self._refused,
+            LesionEdgeError: self._failed,
+            Exception: self._broken,
+        }
         self._guard = Guard(
             Starlette(routes=routes, exception_handlers=handlers), names, token_hash
         )
@@ -140,6 +146,10 @@ class Page:
 
     async def _failed(self, _request: Request, error: LesionEdgeError) -> Response:
         return refusal(409 if isinstance(error, OutputError) else 422, str(error))
+
+    async def _broken(self, _request: Request, error: Exception) -> Response:
+        _LOG.warning("the page: %s: %s", type(error).__name__, printable(str(error)))
+        return refusal(500, "this went wrong here; it was logged")
 
     async def _index(self, _request: Request) -> Response:
         return FileResponse(os.path.join(_STATIC, "index.html"))
@@ -242,7 +252,9 @@ class Page:
 
     async def _keep(self, request: Request) -> Response:
         said = await _read_json(request)
-        note, place = (" ".join(str(said.get(key) or "").split()) for key in ("note", "place"))
+        note, place = (
+            printable(" ".join(str(said.get(key) or "").split())) for key in ("note", "place")
+        )
         if max(len(note), len(place)) > _TEXT_MOST:
             raise _Refused(413, f"more than {_TEXT_MOST} letters")
         name = await asyncio.to_thread(self._captures.keep, _id(request), note, place)

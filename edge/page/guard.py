@@ -28,6 +28,7 @@ COOKIE = "lesion_edge"
 _COOKIE_S = 30 * 24 * 3600
 _OPEN = ("/login", "/static/", "/api/words", "/favicon.ico")
 """What anyone may have: nothing of it tells of a picture."""
+_HEADER_BYTES = 16_384
 _WRONG_MOST, _WRONG_S, _ADDRESSES = 10, 60.0, 1000
 _HEADERS = {
     "Content-Security-Policy": (
@@ -106,6 +107,8 @@ class Guard:
         return answer
 
     def _check_request(self, scope: Scope, headers: Headers) -> Response | None:
+        if sum(len(name) + len(value) for name, value in headers.raw) > _HEADER_BYTES:
+            return refusal(431, "more is said in front than is read")
         hosts = headers.getlist("host")
         if len(hosts) != 1 or not self._is_own(hosts[0]):
             return refusal(421, "this name is not known here: start it with --page-name NAME")

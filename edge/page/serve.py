@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .live import Live
 
 _LOG = logging.getLogger("edge.camera")
+_SEND_BYTES = 131_072
 _NICE = 5
 """The loop's threads come first where the processor is short."""
 
@@ -72,6 +73,8 @@ def serve(
         listener = socket.create_server((host, port), family=family, backlog=256)
     except OSError as error:
         raise OutputError(f"--page {host}:{port}: {error.strerror or error}") from error
+    # What lies in the system's buffers is memory, and for one who looks it is the past.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES)
     host, port = listener.getsockname()[:2]
     loopback = host.startswith("127.") or host == "::1"
     token, token_hash = None, None

@@ -25,6 +25,7 @@ from edge.camera import (
 )
 from edge.camera.simulation import ScriptedCamera, SimulatedClock
 from edge.camera.sources.opencv import OpenCVCamera
+from edge.camera.store import Store
 from edge.errors import CameraError
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge import Picture
+    from edge.camera import Frame
 
 
 class _Analyzer:
@@ -465,3 +467,109 @@ def test_opencv_gives_the_frames_of_a_real_file(tmp_path: object) -> None:
     camera = open_source(path, interval_s=1, timeout_s=5)
     loop = SnapshotLoop(camera, _Analyzer(clock), Settings(interval_s=1), clock=clock)
     assert [(clock.monotonic(), s.frame_state) for s in loop] == [(0, "ok"), (1, "ok"), (2, "ok")]
+
+
+def test_a_capture_is_answered_with_the_next_frame_and_the_cadence_stays_as_it_is(
+    tmp_path: Path,
+) -> None:
+    clock = SimulatedClock()
+    store = Store(str(tmp_path))
+    settings = Settings(interval_s=10, count=4)
+    loop = SnapshotLoop(
+        ScriptedCamera(clock), _Analyzer(clock, 1), settings, clock=clock, store=store
+    )
+    answers = []
+    _later(clock, 13, lambda: answers.append(loop.capture()))
+    taken = [(clock.monotonic(), s.captured_at.second) for s in loop]
+    assert taken == [(1, 0), (11, 10), (21, 20), (31, 30)]
+    snapshot = answers[0].result(0)
+    assert (snapshot.captured_at.second, snapshot.analysis is not None) == (13, True)
+    assert (snapshot.saved, store.saved) == (None, 4)
+    assert loop.status.counts["captures"] == 1
+    store.close()
+
+
+def test_captures_without_a_pause_leave_the_cadence_every_other_frame() -> None:
+    clock, _camera, _analyzer, loop = _make([], slow_s=0.1, interval_s=10, count=4)
+
+    def press() -> None:
+        for _ in range(300):
+            loop.capture()
+            clock.sleep(0.1)
+
+    clock.start(press)
+    taken = [clock.monotonic() for _ in loop]
+    assert taken == pytest.approx([0.1, 10.1, 20.1, 30.1], abs=0.15)
+    assert loop.status.counts["captures"] > 200
+
+
+def test_with_no_interval_only_what_is_captured_is_looked_at() -> None:
+    clock, camera, analyzer, loop = _make([_picture(), "damaged"], interval_s=float("inf"))
+    answers: list[Any] = []
+    _later(clock, 7, lambda: answers.append(loop.capture()))
+    _later(clock, 8, lambda: answers.append(loop.capture()))
+    _later(clock, 3600, loop.stop)
+    assert list(loop) == []
+    assert [answer.result(0).frame_state for answer in answers] == ["ok", "damaged"]
+    assert (len(analyzer.seen), camera.opened, camera.closed) == (1, 1, 1)
+
+
+def test_a_capture_waits_for_a_lost_camera_unless_nobody_waits_for_it_any_more() -> None:
+    clock = SimulatedClock()
+    camera = ScriptedCamera(clock, [_picture(), "fail"])
+    answers: list[Any] = []
+    with _watching(camera, clock) as (loop, snapshots, _first):
+        camera.absent = True
+        _later(clock, 12, lambda: answers.append(loop.capture()))
+        _later(clock, 13, lambda: answers.append(loop.capture()))
+        _later(clock, 14, lambda: answers[0].cancel())  # noqa: PLW0108 - not there yet
+        _later(clock, 25, camera.plug_in)
+        _later(clock, 200, lambda: answers.append(loop.capture()))
+        _later(clock, 200, loop.stop)
+        list(snapshots)
+    assert [answer.cancelled() for answer in answers[:2]] == [True, False]
+    assert answers[1].result(0).frame_state == "ok"
+    assert loop.status.counts["captures"] == 1
+
+
+class _Viewer:
+    def __init__(self) -> None:
+        self.looks = False
+        self.shown: list[Frame] = []
+
+    def wants(self, _now_s: float) -> bool:
+        return self.looks
+
+    def show(self, frame: Frame) -> None:
+        self.shown.append(frame)
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_frames_are_read_for_a_viewer_only_while_one_looks_and_never_of_a_recording(
+    recorded: bool,  # noqa: FBT001
+) -> None:
+    clock, viewer = SimulatedClock(), _Viewer()
+    camera = ScriptedCamera(clock)
+    camera.recorded = recorded
+    with _watching(camera, clock, viewer=viewer) as (_loop, snapshots, first):
+        next(snapshots)
+        assert len(viewer.shown) == 2  # of snapshots: they are decoded anyway
+        assert viewer.shown[0] is first.frame
+        viewer.looks = True
+        next(snapshots)
+        assert (len(viewer.shown) > 50) is not recorded
+        viewer.looks = False
+        clock.sleep(0.2)
+        count = len(viewer.shown)
+        next(snapshots)
+        assert len(viewer.shown) == count + 1
+
+
+def test_a_frame_that_only_a_viewer_misses_is_no_failure() -> None:
+    clock, viewer = SimulatedClock(), _Viewer()
+    viewer.looks = True
+    camera = ScriptedCamera(clock, [_picture(), "none", "damaged", "none"])
+    with _watching(camera, clock, viewer=viewer) as (loop, snapshots, _):
+        assert next(snapshots).frame_state == "ok"
+        assert loop.status.failures == 0
+        assert any(frame.damage for frame in viewer.shown)

@@ -30,6 +30,7 @@ pytestmark = pytest.mark.slow
 MODULES = {
     "run": "edge.run",
     "camera": "edge.camera",
+    "page": "edge.page",
     "models": "edge.models",
     "doctor": "edge.doctor",
     "convert": "convert",
@@ -93,18 +94,27 @@ def test_every_command_tells_its_versions(words: tuple[str, ...]) -> None:
     assert re.fullmatch(r"model: lesion int8, SHA-256 [0-9a-f]{64}", model)
 
 
-@pytest.mark.parametrize("missing", ["h5py", "tensorflow", "ai_edge_quantizer"])
-def test_convert_without_its_extra_names_the_pip_command(missing: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("command", "missing"),
+    [
+        *(("convert", name) for name in ("h5py", "tensorflow", "ai_edge_quantizer")),
+        *(("page", name) for name in ("starlette", "uvicorn", "segno")),
+    ],
+)
+def test_a_command_without_its_extra_names_the_pip_command(
+    command: str, missing: str, tmp_path: Path
+) -> None:
     # A package of this name first on the path, which isn't there.
     (tmp_path / f"{missing}.py").write_text(
         f"raise ModuleNotFoundError(\"No module named '{missing}'\", name='{missing}')"
     )
     env = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    result = run_module("edge", "convert", "--out", tmp_path / "out", env=env)
+    result = run_module("edge", command, "--out", tmp_path / "out", env=env)
     assert result.returncode == 1
     last = result.stderr.splitlines()[-1]
-    assert last.startswith(f"convert: {missing} is missing")
-    assert "pip install '.[convert]'" in last
+    assert f": {missing} is missing" in last
+    assert f"pip install '.[{command}]'" in last
+    assert not (tmp_path / "out").exists()
     assert "Traceback" not in result.stderr
 
 

@@ -19,7 +19,7 @@ from edge.page.live import Live
 from edge.page.serve import serve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -64,6 +64,14 @@ class LiveCamera(Camera):
 
     def close(self) -> None:
         pass
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for something that is sure to come."""
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 @dataclass
