@@ -146,6 +146,18 @@ def test_a_rule_that_makes_no_sense_is_refused_by_name(
         parse_contract(document(**changes), "model")
 
 
+@pytest.mark.parametrize(
+    "key",
+    [{"uncertain": [0.2, 0.4]}, {"operating_points": POINTS}],
+    ids=lambda key: next(iter(key)),
+)
+def test_under_schema_1_it_is_not_passed_over(key: dict[str, Any]) -> None:
+    old = document(schema=1, **key)
+    del old["input"]["resize"], old["output"]["activation"], old["positive"]
+    with pytest.raises(ModelError, match=f"schema must be 2 where there is a '{next(iter(key))}'"):
+        parse_contract(old, "model")
+
+
 def test_a_band_may_touch_the_threshold() -> None:
     for band in ([0.31, 0.4], [0.2, 0.31], [0.0, 1.0]):
         assert parse_contract(document(uncertain=band), "model").uncertain == tuple(band)

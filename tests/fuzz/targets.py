@@ -87,6 +87,7 @@ def _contracts() -> list[bytes]:
 
     document = unpack(MODELS["float32"].read_bytes(), "model")[1]
     outlined = document | {"outline": dark.describe(), "segmentation": "outline"}
+    outlined |= {"uncertain": [0.2, 0.4], "operating_points": {"other": {"threshold": 0.1}}}
     own = (json.dumps(d, indent=2, ensure_ascii=False).encode() for d in (document, outlined))
     hashes = dict(zip(_STAND_INS, _graphs(), strict=True))
     return [*own, *(_fill_in(data, hashes) for data in _files("contracts"))]
