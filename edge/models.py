@@ -188,7 +188,6 @@ def _describe(model: _Model) -> list[str]:
         "time": f"{model.classifier_ms:.2f} ms{outline}",
         "finds": _BRINGS[contract.segmentation],
         "decides": describe_rule(contract, contract.rule),
-        "licence": about.licence or "not stated in its contract",
     }
     figures = [
         f"{each.auc:.3f} ({each.low:.3f} to {each.high:.3f}) on {each.set}: "
@@ -197,6 +196,7 @@ def _describe(model: _Model) -> list[str]:
     ]
     lists = {
         "or": [describe_rule(contract, point) for point in contract.operating_points],
+        "licence": [about.licence or "not stated in its contract"],
         "AUC": figures or ["not stated in its contract"],
     }
     rows = [*lines.items(), *((key, row) for key, told in lists.items() for row in told)]

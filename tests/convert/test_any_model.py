@@ -155,7 +155,9 @@ def test_a_size_left_open_a_crop_and_the_projects_pictures(tmp_path: Path) -> No
     model = seven_classes(None, None)
     model.save(tmp_path / "open.keras")
     given = ["--preprocessing", "tf", "--labels", ",".join(LABELS), "--positive", "mel"]
-    size = ["--size", "40x80", "--resize", "crop", "--threshold", "0.2"]
+    rules = tmp_path / "thresholds.json"
+    rules.write_text('{"threshold": 0.2, "operating_points": {"screening": {"threshold": 0.1}}}')
+    size = ["--size", "40x80", "--resize", "crop", "--thresholds", str(rules)]
     done = run_module(
         "convert",
         *("--weights", str(tmp_path / "open.keras"), *given, *size),
@@ -174,6 +176,7 @@ def test_a_size_left_open_a_crop_and_the_projects_pictures(tmp_path: Path) -> No
     actual = np.array(list(analysis.probabilities.values()))
     np.testing.assert_allclose(actual, answers(model, middle), atol=1e-5)
     assert analysis.threshold == 0.2
+    assert analyzer.contract.at("screening").threshold == 0.1
 
 
 def test_one_sigmoid_that_scales_inside_from_an_h5_file(tmp_path: Path) -> None:

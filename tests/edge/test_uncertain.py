@@ -23,6 +23,7 @@ from edge.cli.lines import Lines
 from edge.drawing import save_annotated
 from edge.model.contract import Contract, InputSpec, OutputSpec, parse_contract
 from edge.model.rule import Rule
+from edge.models import main as models
 from edge.picture.comment import read_comment
 from edge.report.page import html_report
 from edge.report.table import csv_table
@@ -207,6 +208,18 @@ def test_an_operating_point_that_isnt_there_is_told_with_those_that_are(
     (tmp_path / "in").symlink_to(SAMPLES[0].parent)
     assert camera(["--source", str(tmp_path / "in"), "--save", "none", *point]) == 1
     assert "it has screening, more. specific" in capsys.readouterr().err
+
+
+def test_a_models_rules_are_listed(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert models([str(model)]) == 0
+    assert (
+        "\n  decides  uncertain from 0.2 on, malignant from 0.45 on\n"
+        "  or       uncertain from 0.05 on, malignant from 0.15 on (screening)\n"
+        "  or       malignant from 0.6 on (more. specific)\n  licence "
+    ) in capsys.readouterr().out
+    assert models([str(model), "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["models"]
+    assert found["operating_points"] == list(POINTS)
 
 
 def test_a_line_and_the_summary_say_so(
