@@ -187,7 +187,14 @@ def _read_weights(options: argparse.Namespace, *, outline: bool = False) -> tupl
         say=say,
     )
     architecture = None if outline else options.architecture
-    weights = read_weights(path, sha256=sha256, architecture=architecture, to_map=outline, say=say)
+    weights = read_weights(
+        path,
+        sha256=sha256,
+        architecture=architecture,
+        to_map=outline,
+        familiar=options.familiar is not None and not outline,
+        say=say,
+    )
     say(f"{'outline' if outline else 'weights'}: {printable(path)}, SHA-256 {weights.sha256}")
     return path, weights
 
@@ -231,6 +238,7 @@ def _plan(options: argparse.Namespace) -> Job:
         outline=plan_outline(options, _read_weights(options, outline=True)[1], weights, meaning)
         if options.outline
         else None,
+        familiar=options.familiar,
         about=about,
     )
 

@@ -60,6 +60,7 @@ def describe(
         "positive": meaning.positive,
         "threshold": meaning.threshold,
         **meaning.thresholds,
+        **({} if job.familiar is None else {"familiar": {"limit": job.familiar}}),
         "quantisation": exported.quantisation,
         "weights": {
             "file": weights.name,

@@ -69,6 +69,8 @@ class Job:
     """The processor that it is laid out for: ``x86`` or ``arm``."""
     outline: Outlining | None = None
     """The file's second network."""
+    familiar: float | None = None
+    """Where the model's last output is below this, a picture is unlike those of its training."""
     about: Mapping[str, Any] = field(default_factory=dict)
     """The contract's ``licence`` and ``evaluation``, as far as they are given."""
 

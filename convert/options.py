@@ -174,6 +174,13 @@ def _add_meaning(parser: argparse.ArgumentParser) -> None:
         'operating points: {"threshold": T, "uncertain": [low, high], "operating_points": {NAME: '
         '{"threshold": T, "uncertain": [low, high]}, ...}}',
     )
+    add(
+        "--familiar",
+        type=share,
+        metavar="X",
+        help="the model's last output is no label's: below X the picture is unlike those of its "
+        "training, by a sigmoid that a Concatenate puts behind the probabilities",
+    )
     add("--name", help="what to call the model (default: the weights', or the file's)")
     add("--licence", metavar="TEXT", help="of the model, for its contract: a line for people")
     add(

@@ -135,7 +135,9 @@ def said_by(options: argparse.Namespace) -> dict[str, Any]:
     for key in ("labels", "positive", "threshold", "name"):
         if (value := getattr(options, key)) is not None:
             document[key] = list(value) if key == "labels" else value
-    return document | read_thresholds(options)
+    limit = options.familiar
+    familiar = {} if limit is None else {"familiar": {"limit": limit}}
+    return document | read_thresholds(options) | familiar
 
 
 def _print(packed: Packed, notes: list[str], *, as_json: bool) -> None:

@@ -115,13 +115,17 @@ def run(job: Job, say: Callable[[str], None]) -> Outcome:
             passes = (*passes, *(f"the outline's network: {done}" for done in second.passes))
             outline = OutlineRow(len(second.flatbuffer), maps[variant], *timings[_second(variant)])
         data = _pack(each, document, outlines.get(variant))
+        if job.familiar is not None:
+            passes = (*passes, "whether a picture is familiar is compared, too: no is a flip")
         if variant == "int8" and plain:
             faster = timings[_PLAIN][0] / timings[variant][0]
             passes = (*passes, f"{faster:.2g} times as fast as before it was rewritten")
         rows.append(Row(variant, len(data), parity, *timings[variant], over, passes, outline))
         if not over:
             files[variant] = data
-    return Outcome(files, rows, (*job.notes, *notes_on_answers(expected)))
+    return Outcome(
+        files, rows, (*job.notes, *notes_on_answers(expected[:, : len(job.meaning.labels)]))
+    )
 
 
 def _describe_second(job: Job, exported: Exported | None) -> dict[str, Any] | None:
@@ -174,7 +178,9 @@ def _ask(
     some: list[NDArray[np.uint8]] = []
     actual: dict[str, list[NDArray[np.float64]]] = {variant: [] for variant in classifiers}
     for name, image in job.images(job.held_out, "compared: pictures"):
-        answer = keras_answers(job.weights.model, job.meaning.pixels, [image])
+        answer = keras_answers(
+            job.weights.model, job.meaning.pixels, [image], familiar=job.familiar is not None
+        )
         if not np.isfinite(answer).all():
             raise ConvertError(
                 f"{job.weights.name} itself answers {name} by no number, so there is nothing to "

@@ -11,7 +11,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias, TypeVar, Union
 
 from edge.model.classifier import Classifier
-from edge.model.rule import Rule
+from edge.model.rule import UNCERTAIN, Rule
 from edge.picture.decode import (
     Picture,
     check_image,
@@ -25,7 +25,7 @@ from edge.picture.sharpness import BLURRED, is_blurred
 from .errors import LesionEdgeError, ModelError
 from .files import printable
 from .parallel import default_threads, map_ordered, side_by_side, usable_cores
-from .results import SEGMENTATIONS, Analysis, Timings
+from .results import SEGMENTATIONS, UNFAMILIAR, Analysis, Timings
 from .segmentation import MIN_AREA, Region, enlarge, find_regions
 
 if TYPE_CHECKING:
@@ -243,15 +243,18 @@ class Analyzer:
             timings.segment = (time.perf_counter() - begun) * 1e3
             return regions, lesion
 
-        def predict() -> tuple[NDArray[np.float64], bool]:
-            return self._classifier.predict(image_bgr, timings), is_blurred(image_bgr)
+        def predict() -> tuple[NDArray[np.float64], float | None, bool]:
+            return *self._classifier.answer(image_bgr, timings), is_blurred(image_bgr)
 
         started = time.perf_counter()
         with within_memory(picture.name):
             if self._beside:
-                found, (probabilities, blurred) = side_by_side(segment, predict)
+                found, (probabilities, value, blurred) = side_by_side(segment, predict)
             else:
-                found, (probabilities, blurred) = segment(), predict()
+                found, (probabilities, value, blurred) = segment(), predict()
+        familiar = self.contract.is_familiar(value)
+        if familiar is False:
+            warnings.insert(0, UNFAMILIAR)
         if blurred:
             warnings.append(BLURRED)
         timings.total = picture.decode_ms + (time.perf_counter() - started) * 1e3
@@ -266,10 +269,13 @@ class Analyzer:
             timings.explain = (time.perf_counter() - started) * 1e3
         return Analysis(
             size_wh=picture.size_wh,
-            label=self.contract.decide(probabilities, self.rule),
+            label=UNCERTAIN
+            if familiar is False
+            else self.contract.decide(probabilities, self.rule),
             probability=probability,
             threshold=self.rule.threshold,
             uncertain=self.rule.uncertain,
+            familiar=familiar,
             operating_point=self.rule.operating_point,
             regions=found[0],
             timings_ms=timings,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 SEGMENTATIONS = ("otsu", "outline", "both")
 """What may be looked for: regions by the notebook's rule, the lesion's outline, or both."""
+UNFAMILIAR = "unlike the pictures this model was trained on: its answer means little"
 NOTICE = "Research and education only, not a diagnosis."
 
 
@@ -68,6 +69,9 @@ class Analysis:
     """What was looked for: ``otsu``, regions; ``outline``, the lesion; or ``both``."""
     uncertain: tuple[float, float] | None = None
     """Low and high: the label is ``uncertain`` where low <= P(positive) < high; None: never."""
+    familiar: bool | None = None
+    """Whether the picture is like those that the model was trained on; if not, the label is
+    ``uncertain``.  None: the model doesn't say."""
     operating_point: str | None = None
     """The name of the model's rule that gave threshold and band; None: it has none."""
     explanation: Explanation | None = None
@@ -86,17 +90,20 @@ class Analysis:
         """The labels whose probabilities a person is told, each with its own, rounded.
 
         Of two labels it is the positive one, whatever the answer.  Of more, the answer comes
-        first, then the positive label or, where that is the answer, the most probable other.
+        first, or the most probable label where that is uncertain; then the positive label or,
+        where that is first, the most probable other.
         """
         if len(self.probabilities) <= 2:
             return ((self.positive, self.rounded),)
-        second = self.positive
-        if self.label == second:
-            others = (label for label in self.probabilities if label != self.label)
+        first, second = self.label, self.positive
+        if first not in self.probabilities:  # uncertain
+            first = max(self.probabilities, key=self.probabilities.__getitem__)
+        if first == second:
+            others = (label for label in self.probabilities if label != first)
             second = max(others, key=self.probabilities.__getitem__)
         return tuple(
             (label, self.rounded if label == self.positive else f"{self.probabilities[label]:.2f}")
-            for label in (self.label, second)
+            for label in (first, second)
         )
 
     @property
@@ -162,6 +169,7 @@ class Analysis:
             "probability": self.probability,
             **({"probabilities": dict(self.probabilities)} if several else {}),
             "threshold": self.threshold,
+            **({} if self.familiar is None else {"familiar": self.familiar}),
             **({"uncertain": list(self.uncertain)} if self.uncertain else {}),
             **({"operating_point": self.operating_point} if self.operating_point else {}),
             **found,

@@ -50,6 +50,7 @@ beside them: "lesion": null or {{"x", "y", "width", "height", "area", "share": p
 with --explain, "explanation": {{"method": "occlusion", "x", "y", "width", "height": what the model
 sees of the picture, "rows", "columns", "fall": [[how far P(malignant) falls without a part, ... by
 column], ... by row]}}, where a part is two steps wide and high, and "explain" in "timings_ms";
+where the model says whether a picture is like those of its training, "familiar": true or false;
 where the model has a band in which the label is "uncertain", "uncertain": [low, high], and
 with --operating-point its name, "operating_point";
 of a model with more than two labels also "probabilities": {{label: P, ...}}; "probability" is that

@@ -235,10 +235,11 @@ def _head(graph: Graph) -> int:
 
     It begins with the last dense layer, or a convolution that gives one pixel, which is as much,
     and the mean over places in front of it; or behind the last convolution.  A probability of 8
-    bits would have steps of 1/256.
+    bits would have steps of 1/256.  Where two answers are joined, all dense layers are the head.
     """
     kinds = graph.kinds
-    weighted = [at for at, kind in enumerate(kinds) if kind in _WEIGHTED]
+    dense = ("FULLY_CONNECTED",) if kinds[-1:] == ["CONCATENATION"] else ()
+    weighted = [at for at, kind in enumerate(kinds) if kind in _WEIGHTED and kind not in dense]
     if not weighted:
         return 0
     head = weighted[-1]

@@ -82,6 +82,8 @@ def keras_answers(
     model: keras.Model,
     pixels: Preprocessing,
     images: Iterable[NDArray[np.uint8]],
+    *,
+    familiar: bool = False,
 ) -> NDArray[np.float64]:
     """Return each label's probability by Keras, (pictures, labels), preprocessed as in training.
 
@@ -90,12 +92,15 @@ def keras_answers(
             softmax over all labels.
         pixels: what happens to a picture before the model.
         images: resized pictures, (height, width, 3) uint8, BGR.
+        familiar: the model's last output is no label's but says how familiar a picture is; so is
+            the last column that is returned.
 
     """
     # As predict does, compiled: a call of the model takes many times as long.
     values = [model.predict_on_batch(pixels.apply(image)[None]) for image in images]
     answers = np.concatenate(values).astype(np.float64)
-    return np.hstack([1 - answers, answers]) if answers.shape[1] == 1 else answers
+    one = answers.shape[1] - familiar == 1
+    return np.hstack([1 - answers[:, :1], answers]) if one else answers
 
 
 def notes_on_answers(expected: NDArray[np.float64], whose: str = "Keras' own") -> list[str]:
@@ -115,7 +120,8 @@ def edge_answers(
 ) -> NDArray[np.float64]:
     """Return each label's probability by the edge's runtime, (pictures, labels).
 
-    A picture that the model answers with no probabilities has NaN in its row.
+    Where the model says how familiar a picture is, that is one more column.  A picture that the
+    model answers with no probabilities has NaN in its row.
 
     Args:
         classifier: the variant.
@@ -126,10 +132,12 @@ def edge_answers(
 
 
 def _answer(classifier: Classifier, image: NDArray[np.uint8]) -> NDArray[np.float64]:
+    contract = classifier.contract
     try:
-        return classifier.predict(image)
+        probabilities, familiar = classifier.answer(image)
     except PredictionError:
-        return np.full(len(classifier.contract.labels), np.nan)
+        return np.full(len(contract.labels) + (contract.familiar is not None), np.nan)
+    return probabilities if familiar is None else np.append(probabilities, familiar)
 
 
 def compare(
@@ -140,9 +148,11 @@ def compare(
 ) -> Parity:
     """Compare two sets of answers, (pictures, labels) each, for the same pictures.
 
-    A picture's |Δp| is the largest over its labels; its label is what the contract decides.
+    A picture's |Δp| is the largest over its labels; its label is what the contract decides.  Where
+    it counts as familiar in one set only, it has another label, too.
     """
-    delta = np.abs(actual - expected).max(axis=1)
+    count = len(contract.labels)
+    delta = np.abs(actual - expected)[:, :count].max(axis=1)
     labelled = np.array([picture.label is not None for picture in pictures])
     positives = np.array([picture.label == contract.positive for picture in pictures])[labelled]
     worst = int(np.argmax(np.where(np.isfinite(delta), delta, np.inf)))
@@ -151,7 +161,9 @@ def compare(
         max_delta=float(delta.max()),  # NaN if there is one
         mean_delta=float(delta.mean()),
         flips=sum(
-            not np.isfinite(mine).all() or contract.decide(mine) != contract.decide(theirs)
+            not np.isfinite(mine).all()
+            or contract.decide(mine[:count]) != contract.decide(theirs[:count])
+            or contract.is_familiar(*mine[count:]) != contract.is_familiar(*theirs[count:])
             for mine, theirs in zip(actual, expected, strict=True)
         ),
         worst=pictures[worst].name,

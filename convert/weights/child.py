@@ -39,8 +39,8 @@ def serve() -> None:
 
     A request is a line of JSON and an HDF5 file.  The line has ``config``, a description of the
     model that goes before the file's own, or null; ``version``, of the Keras that wrote it, or
-    null; ``check``, whether only the file is to be checked, not its model; and ``map``, whether it
-    is to answer with a map.
+    null; ``check``, whether only the file is to be checked, not its model; ``map``, whether it is
+    to answer with a map; and ``familiar``, whether its last output says how familiar a picture is.
 
     The answer's line is what :func:`answer` says.
     """
@@ -111,7 +111,7 @@ def _read(
     from .loading import load
 
     model = build(plan, Unloaded())
-    judge(model, to_map=request["map"])
+    judge(model, to_map=request["map"], familiar=request["familiar"])
     return said, load(model, hdf5, legacy=said["legacy"])
 
 

@@ -64,7 +64,7 @@ class Weights:
     """``sigmoid``: one value, P(the second label); ``softmax``: a probability a label."""
     outputs: int = 1
     """How many values it answers with: 1 by sigmoid, 2 or more by softmax; or 1 at each place of a
-    map."""
+    map.  Without the one that says how familiar a picture is."""
     size_wh: tuple[int, int] | None = INPUT_SIZE_WH
     """Width and height of its input; None where the model takes any."""
     notebook: NotebookWeights | None = None
@@ -91,6 +91,7 @@ def read_weights(
     sha256: str | None = None,
     architecture: str | None = None,
     to_map: bool = False,
+    familiar: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> Weights:
     """Read a model from an HDF5 file or a ``.keras`` archive.
@@ -106,6 +107,7 @@ def read_weights(
             return a Keras model; None takes weights alone for the notebook's network.
         to_map: what is read outlines the lesion: it answers with a map, (batch, height, width, 1)
             by a sigmoid, in the place of a classifier.
+        familiar: the last output of what is read says how familiar a picture is.
         say: told what takes more than two seconds, and that code is run.
 
     Raises:
@@ -134,6 +136,7 @@ def read_weights(
                 "version": opened.version,
                 "check": code is not None,
                 "map": to_map,
+                "familiar": familiar,
             },
             say,
         )
@@ -149,6 +152,7 @@ def read_weights(
             opened,
             code,
             to_map=to_map,
+            familiar=familiar,
             given=architecture is not None,
             say=say,
         )
@@ -183,6 +187,7 @@ def _read_described(
     code: str | None,
     *,
     to_map: bool,
+    familiar: bool,
     given: bool,
     say: Callable[[str], None],
 ) -> Weights:
@@ -204,7 +209,7 @@ def _read_described(
         plan = read_plan(answer["config"], answer["version"])
         bare, model = plan.bare, build(plan, "zeros")
         set_weights(model, _split(flat, model))
-    found = judge(model, to_map=to_map)
+    found = judge(model, to_map=to_map, familiar=familiar)
     if given:
         _check_count(model, answer["values"])
     return base(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import keras
 
 _MAX_OUTPUTS = 1000
+_ASK_FAMILIAR = "if its last output says how familiar a picture is, give --familiar 0.5"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +29,13 @@ class Answer:
     """None where it takes any size."""
 
 
-def judge(model: keras.Model, *, to_map: bool = False) -> Answer:
+def judge(model: keras.Model, *, to_map: bool = False, familiar: bool = False) -> Answer:
     """Return what a model takes and answers with.
 
     Args:
         model: a classifier, or what outlines the lesion.
         to_map: the latter: it answers with a map of sigmoids.
+        familiar: its last output is no label's, but says by a sigmoid how familiar a picture is.
 
     Raises:
         WeightsError: it takes something else than one picture of three channels, or answers with
@@ -45,21 +47,25 @@ def judge(model: keras.Model, *, to_map: bool = False) -> Answer:
         raise WeightsError(f"its input is {_listed(shape)}; a picture is (batch, height, width, 3)")
     height, width = shape[1:3]
     size = None if height is None or width is None else (int(width), int(height))
-    answers = _only(model.outputs, "outputs")
+    answers, end = _only(model.outputs, "outputs"), model.outputs[0]
     if to_map:
-        _require_map(model, answers)
+        _require_map(end, answers)
         return Answer("sigmoid", 1, size)
+    if familiar:
+        end = _without_familiar(end)
+        answers = end.shape
     if len(answers) != 2 or answers[1] is None:
         raise WeightsError(
             f"its output is {_listed(answers)}; probabilities are (batch, 1) by a sigmoid or "
             "(batch, labels) by a softmax"
         )
-    outputs, (activation, layer) = int(answers[1]), _end(model)
+    outputs, (activation, layer) = int(answers[1]), _end(end)
     if activation not in ("sigmoid", "softmax"):
         fix = "Softmax()" if outputs > 1 else "Activation('sigmoid')"
         raise WeightsError(
             f"its outputs are no probabilities: it ends with {layer}, activation {activation}; add "
             f"keras.layers.{fix} and save it again"
+            + ("; " + _ASK_FAMILIAR if "Concatenate" in layer else "")
         )
     if activation == "softmax" and outputs == 1:
         raise WeightsError("its one output is a softmax, which is always 1; it says nothing")
@@ -73,13 +79,25 @@ def judge(model: keras.Model, *, to_map: bool = False) -> Answer:
     return Answer(activation, outputs, size)
 
 
-def _require_map(model: keras.Model, answers: tuple[int | None, ...]) -> None:
+def _without_familiar(answer: Any) -> Any:
+    """Return what the probabilities are, of an answer that ends with how familiar a picture is."""
+    last = answer._keras_history.operation  # noqa: SLF001 - nothing public says it
+    parts = last.input if type(last).__name__ == "Concatenate" else []
+    if len(parts) != 2 or parts[1].shape[1:] != (1,) or _end(parts[1])[0] != "sigmoid":
+        raise WeightsError(
+            "--familiar is for a model that ends with a Concatenate of its probabilities and one "
+            "sigmoid, which says how familiar a picture is; leave it out"
+        )
+    return parts[0]
+
+
+def _require_map(answer: Any, answers: tuple[int | None, ...]) -> None:
     if len(answers) != 4 or answers[3] != 1:
         raise WeightsError(
             f"its output is {_listed(answers)}; the outline of a lesion is read from a map, "
             "(batch, height, width, 1)"
         )
-    activation, layer = _end(model)
+    activation, layer = _end(answer)
     if activation != "sigmoid":
         raise WeightsError(
             f"its map is no probability: it ends with {layer}, activation {activation}; add "
@@ -98,19 +116,18 @@ def _listed(shape: tuple[int | None, ...]) -> str:
     return f"({', '.join('?' if size is None else str(size) for size in ('batch', *shape[1:]))})"
 
 
-def _end(model: keras.Model) -> tuple[str, str]:
-    """Return the last activation, and the layer it is of as a person would call it.
+def _end(tensor: Any) -> tuple[str, str]:
+    """Return a tensor's last activation, and the layer it is of as a person would call it.
 
     Of a model inside it is what that does last.
     """
     import keras
 
-    tensor = model.outputs[0]
     while True:
         last = tensor._keras_history.operation  # noqa: SLF001 - nothing public says it
         kind = type(last).__name__
         if isinstance(last, keras.Model):
-            return _end(last)
+            return _end(last.outputs[0])
         flat = kind in ("Reshape", "Flatten") and math.prod(last.input.shape[1:-1]) == 1
         linear = kind == "Activation" and last.get_config()["activation"] == "linear"
         # Of a layer that is used twice Keras doesn't say the input.

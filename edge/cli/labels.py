@@ -49,4 +49,5 @@ def seen(contract: Contract, rule: Rule, counts: Mapping[str, int]) -> list[str]
     if len(others) > 1:
         others = [label for label in others if counts[label]]
     others.sort(key=lambda label: -counts[label])
-    return [contract.positive, *others, *([UNCERTAIN] if rule.uncertain else [])]
+    uncertain = [UNCERTAIN] if contract.may_be_uncertain(rule) else []
+    return [contract.positive, *others, *uncertain]

@@ -65,7 +65,7 @@ class Lines:
             and os.environ.get("TERM") != "dumb"
         )
         columns = (os.get_terminal_size(stream.fileno()).columns or 80) if self._tty else 0
-        labels = (*contract.labels, *([UNCERTAIN] if rule.uncertain else ()))
+        labels = (*contract.labels, *([UNCERTAIN] if contract.may_be_uncertain(rule) else ()))
         self._label = max(map(len, labels))
         self._found = _FOUND[segmentation]
         rest = _REST
@@ -76,7 +76,7 @@ class Lines:
         rest += self._found - _FOUND["otsu"]
         self._width = min(max(columns - rest, _NAME_LEAST), _NAME_MOST)
         self._styles = {contract.positive: _BOLD_YELLOW}
-        if rule.uncertain:
+        if contract.may_be_uncertain(rule):
             self._styles[UNCERTAIN] = _BOLD
         self._counts: Counter[str] = Counter()
         self.failed = 0

@@ -71,7 +71,8 @@ class Classifier(Network):
             file.flatbuffer,
             self.contract.input,
             self.contract.output,
-            1 if self.contract.output.activation == "sigmoid" else len(self.contract.labels),
+            (1 if self.contract.output.activation == "sigmoid" else len(self.contract.labels))
+            + (self.contract.familiar is not None),
             f"the model {self.contract.name!r}",
         )
         super().__init__(graph, name, num_threads=num_threads, interpreter=interpreter)
@@ -105,7 +106,23 @@ class Classifier(Network):
                 those of a softmax don't add up to 1).
 
         """
+        return self.answer(image_bgr, timings)[0]
+
+    def answer(
+        self, image_bgr: NDArray[np.uint8], timings: Timings | None = None
+    ) -> tuple[NDArray[np.float64], float | None]:
+        """Return what :meth:`predict` does, and how familiar the picture is.
+
+        The latter is 0..1, for :meth:`.Contract.is_familiar`; None where the model doesn't say.
+        Arguments and errors are those of :meth:`predict`.
+        """
         values = self._run(image_bgr, np.float64, timings)
+        familiar = None
+        if self.contract.familiar is not None:
+            values, familiar = values[:-1], float(values[-1])
+        return self._probabilities(values), familiar
+
+    def _probabilities(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         if self.contract.output.activation == "sigmoid":
             return np.array([1.0 - values[0], values[0]])
         total = float(values.sum())

@@ -41,6 +41,7 @@ _SINCE_2 = (
     "segmentation",
     "uncertain",
     "operating_points",
+    "familiar",
 )
 
 Triple = tuple[float, float, float]
@@ -129,6 +130,9 @@ class Contract:
     """Low and high: where low <= P(positive) < high the label is ``uncertain``."""
     operating_points: tuple[Rule, ...] = ()
     """Other rules than these two values, each with its name."""
+    familiar: float | None = None
+    """A picture whose last output is below this is unlike those of the model's training.  None:
+    the model doesn't say, and all its outputs are labels'."""
     segmentation: str = "otsu"
     """What finds lesions unless someone says otherwise: ``otsu``, the notebook's rule, or
     ``outline``, a network that the model brings."""
@@ -142,6 +146,19 @@ class Contract:
     def rule(self) -> Rule:
         """How a label is chosen unless someone says otherwise."""
         return Rule(self.threshold, self.uncertain)
+
+    def may_be_uncertain(self, rule: Rule) -> bool:
+        """Return whether a label can be ``uncertain`` by a rule."""
+        return rule.uncertain is not None or self.familiar is not None
+
+    def is_familiar(self, value: float | None = None) -> bool | None:
+        """Return whether a picture is like those of training; None where the model doesn't say.
+
+        Args:
+            value: the model's last output, 0..1.
+
+        """
+        return None if value is None or self.familiar is None else bool(value >= self.familiar)
 
     def identity(self) -> dict[str, str]:
         """Return what a result says of the model that gave it: name, variant, SHA-256."""
@@ -226,6 +243,7 @@ def parse_contract(document: Mapping[str, Any], name: str) -> Contract:
         threshold=rule.threshold,
         uncertain=rule.uncertain,
         operating_points=parse_operating_points(read, labels),
+        familiar=_parse_familiar(read, labels),
         segmentation=_parse_segmentation(read),
     )
 
@@ -313,6 +331,14 @@ def _parse_positive(read: Reader, labels: tuple[str, ...]) -> str:
     if positive not in labels:
         raise read.refuse("positive", "one of the labels", positive)
     return positive
+
+
+def _parse_familiar(read: Reader, labels: tuple[str, ...]) -> float | None:
+    if not read.has("familiar"):
+        return None
+    if UNCERTAIN in labels:
+        raise read.refuse("labels", f"others than {UNCERTAIN!r} where there is 'familiar'", labels)
+    return read.inside("familiar").number("limit", 0.0, 1.0)
 
 
 def _parse_segmentation(read: Reader) -> str:

@@ -80,7 +80,7 @@ class HtmlReport:
         if len(contract.labels) == 2:
             self._keys = dict.fromkeys(contract.labels, "no")
         self._keys[contract.positive] = "yes"
-        if rule.uncertain:
+        if contract.may_be_uncertain(rule):
             self._keys[UNCERTAIN] = "unsure"
         others = [label for label in contract.labels if label != contract.positive]
         other = others[0] if len(others) == 1 else "of other labels"

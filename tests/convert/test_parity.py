@@ -124,7 +124,7 @@ def test_an_answer_that_is_no_probabilities_is_no_number_to_the_gate() -> None:
     class Broken:
         contract = CONTRACT
 
-        def predict(self, _: object) -> None:
+        def answer(self, _: object) -> None:
             raise PredictionError("nan")
 
     answers = edge_answers(cast("Classifier", Broken()), [np.zeros((8, 8, 3), np.uint8)])

@@ -406,7 +406,9 @@ def test_the_process_that_reads_is_limited_in_memory_and_time(
     limits: dict[int, tuple[int, int]] = {}
     monkeypatch.setattr(resource, "setrlimit", limits.__setitem__)
     monkeypatch.setattr(resource, "getrlimit", lambda _: (0, resource.RLIM_INFINITY))
-    request = json.dumps({"config": None, "version": None, "check": False, "map": False}).encode()
+    request = json.dumps(
+        {"config": None, "version": None, "check": False, "map": False, "familiar": False}
+    ).encode()
     data = request + b"\n" + kept.legacy.read_bytes()
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
     child.serve()
