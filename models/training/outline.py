@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge.files import write_atomically
-
 from .augment import Augmentation, Batches, Mixture
 from .efficientnet_lite import build_outline, copy_weights, load_start_weights
 from .evaluate import jaccard, predict
 from .loop import Example, Schedule, map_loss, prepare, train
-from .options import add_common_options, run, versions
+from .options import add_common_options, add_start_option, run, versions, write_json
 from .sources import SourceSpec, load_source
 from .steps import say
 from .torch_file import read_tensors
@@ -51,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog="Research and education only, not a diagnosis.",
     )
     add_common_options(parser, SCHEDULE.steps)
+    add_start_option(parser)
     options = parser.parse_args(arguments)
     return run(_train, options)
 
@@ -91,7 +90,7 @@ def _train(options: argparse.Namespace) -> None:
             "below_0.65": round(float((values < 0.65).mean()), 4),
         }
         say(json.dumps(figures["held_out"]))
-    write_atomically(options.out / "outline.json", (json.dumps(figures, indent=2) + "\n").encode())
+    write_json(options.out / "outline.json", figures)
 
 
 if __name__ == "__main__":

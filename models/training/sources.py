@@ -1,4 +1,4 @@
-"""Read the sets of pictures that the dermoscopy model is trained and judged on."""
+"""Read the sets of pictures that networks are trained and judged on."""
 
 from __future__ import annotations
 

@@ -14,20 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge.files import write_atomically
-
 from .augment import Batches, Mixture
 from .efficientnet_lite import build_classifier, copy_weights, load_start_weights
 from .evaluate import fit_calibration, judge, logit, predict, threshold_at
 from .loop import Example, Schedule, map_loss, prepare, train
-from .options import add_common_options, run, versions
+from .options import add_common_options, add_start_option, run, versions, write_json
 from .sources import SourceSpec, load_source
 from .steps import say, sigmoid
 from .torch_file import read_tensors
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Sequence
 
     import keras
     from numpy.typing import NDArray
@@ -86,6 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog="Research and education only, not a diagnosis.",
     )
     add_common_options(parser, SCHEDULE.steps)
+    add_start_option(parser)
     parser.add_argument(
         "--free",
         action="store_true",
@@ -144,8 +142,20 @@ def finish(
     facts: dict[str, Any],
 ) -> None:
     """Calibrate a trained classifier, and write it and its figures."""
-    figures: dict[str, Any] = {
-        **facts,
+    figures = {**facts, **describe(sources, options)}
+    if options.held_out is not None:
+        held_out = figures["held_out"] = calibrate(
+            network, sources, options.held_out, lambda pictures: predict(network, pictures, SIDE)
+        )
+        write_json(options.out / "thresholds.json", held_out["thresholds"])
+        say(json.dumps(figures["held_out"], indent=2))
+    network.save(options.out / "classifier.keras")
+    write_json(options.out / "classifier.json", figures)
+
+
+def describe(sources: Sequence[Source], options: argparse.Namespace) -> dict[str, Any]:
+    """Return what a network was trained on and with, for its figures."""
+    return {
         "seed": options.seed,
         "data": {
             source.spec.folder: {**dataclasses.asdict(source.spec), "sha256": source.fingerprint}
@@ -153,30 +163,32 @@ def finish(
         },
         "versions": versions(),
     }
-    if options.held_out is not None:
-        held_out = figures["held_out"] = calibrate(network, sources, options.held_out)
-        _write_json(options.out / "thresholds.json", held_out["thresholds"])
-        say(json.dumps(figures["held_out"], indent=2))
-    network.save(options.out / "classifier.keras")
-    _write_json(options.out / "classifier.json", figures)
 
 
-def _write_json(path: Path, document: Mapping[str, Any]) -> None:
-    write_atomically(path, (json.dumps(document, indent=2) + "\n").encode())
-
-
-def calibrate(network: keras.Model, sources: Sequence[Source], fold: int) -> dict[str, Any]:
+def calibrate(
+    network: keras.Model,
+    sources: Sequence[Source],
+    fold: int,
+    answer: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
+) -> dict[str, Any]:
     """Calibrate a trained classifier on a fold and return its figures there.
 
-    Platt's slope and offset go into the last layer, which is the same as applying them after it.
-    Each source has the same weight, whatever its size.
+    Platt's slope and offset go into the last layer, ``probability``, which is the same as applying
+    them after it.  Each source has the same weight, whatever its size.
+
+    Args:
+        network: the classifier; its last layer is changed.
+        sources: those that have fewer than ten melanomas in the fold are left out.
+        fold: the one that was held out.
+        answer: pictures to the network's probabilities, (count, 1).
+
     """
     judged: list[tuple[str, NDArray[np.bool_], NDArray[np.float64]]] = []
     for source in sources:
         chosen = np.flatnonzero(source.fold == fold)
         if source.malignant[chosen].sum() < _LEAST_MELANOMAS:
             continue
-        logits = logit(predict(network, source.pictures[chosen], SIDE)[:, 0])
+        logits = logit(answer(source.pictures[chosen])[:, 0])
         judged.append((source.spec.folder, source.malignant[chosen], logits))
     truth = np.concatenate([malignant for _, malignant, _ in judged])
     logits = np.concatenate([values for _, _, values in judged])
