@@ -10,7 +10,7 @@ import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.support import dark
+from tests.support import dark, skin
 from tests.support.pictures import MODELS, ROOT
 
 from .mutate import mutate_bytes, mutate_json, mutate_picture
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Check = Callable[[bytes], object]
 
 CORPUS = ROOT / "tests" / "fuzz" / "corpus"
-_STAND_INS = (b"@SHA256@", b"@COLOURS@", b"@INT8@")
+_STAND_INS = (b"@SHA256@", b"@COLOURS@", b"@INT8@", b"@SKIN@")
 """What a contract of the corpus has in the place of a hash of :func:`_graphs`."""
 
 
@@ -74,7 +74,8 @@ def _graphs() -> dict[bytes, bytes]:
     """Return the graphs by their hash, as it stands in a contract."""
     from edge.model.file import unpack
 
-    own = (ROOT / "tests/edge/data" / name for name in ("colours.tflite", "own-int8.tflite"))
+    names = ("colours.tflite", "own-int8.tflite", "skin.tflite")
+    own = (ROOT / "tests/edge/data" / name for name in names)
     graphs = (
         unpack(MODELS["float32"].read_bytes(), "model")[0],
         *(path.read_bytes() for path in own),
@@ -88,7 +89,10 @@ def _contracts() -> list[bytes]:
     document = unpack(MODELS["float32"].read_bytes(), "model")[1]
     outlined = document | {"outline": dark.describe(), "segmentation": "outline"}
     outlined |= {"uncertain": [0.2, 0.4], "operating_points": {"other": {"threshold": 0.1}}}
-    own = (json.dumps(d, indent=2, ensure_ascii=False).encode() for d in (document, outlined))
+    own = (
+        json.dumps(d, indent=2, ensure_ascii=False).encode()
+        for d in (document, outlined, skin.contract())
+    )
     hashes = dict(zip(_STAND_INS, _graphs(), strict=True))
     return [*own, *(_fill_in(data, hashes) for data in _files("contracts"))]
 
@@ -102,7 +106,8 @@ def _fill_in(data: bytes, hashes: Mapping[bytes, bytes]) -> bytes:
 def _check_analysis(analysis: Analysis, contract: Contract) -> None:
     assert 0.0 <= analysis.probability <= 1.0
     low, high = analysis.uncertain or (1.0, 0.0)
-    if low <= analysis.probability < high:
+    assert (analysis.familiar is None) == (contract.familiar is None)
+    if low <= analysis.probability < high or analysis.familiar is False:
         assert analysis.label == "uncertain"
     else:
         assert analysis.label in contract.labels
