@@ -129,7 +129,10 @@ def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     for line in lines:
         # No camera is there: the samples are played as one.
-        words = line.replace("--interval 30", "--source photos --count 1").split()[1:]
+        once = "--source photos --count 1"
+        command = line.replace("--interval 30", once)
+        command = re.sub("page$", f"page --page 127.0.0.1:0 --interval 0 {once}", command)
+        words = command.split()[1:]
         done = subprocess.run(
             [sys.executable, "-m", "edge", *words],
             cwd=tmp_path,

@@ -89,12 +89,15 @@ def _loop(options: argparse.Namespace, camera: Camera) -> int:
         viewer=live,
     )
     if serve is not None:
+        from edge.doctor.__main__ import examine
+
         serve(
             options.page,
             loop,
             analyzer,
             store,
             live,
+            doctor=partial(examine, options.model, options.out, options.contract),
             names=options.page_name,
             token_file=options.page_token,
         )

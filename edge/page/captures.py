@@ -66,17 +66,21 @@ class Captures:
             answer |= {"positive": analysis.positive, "can_keep": self._store is not None}
         return answer
 
-    def picture(self, identifier: str, *, plain: bool) -> bytes | None:
-        """Return a JPEG, annotated unless plain; None if there is no such capture."""
+    def picture(self, identifier: str) -> bytes | None:
+        """Return a JPEG, annotated if there is an analysis; None if there is no such capture."""
+        snapshot = self._waiting.get(identifier)
+        if snapshot is None or snapshot.analysis is None:
+            return self.plain(identifier)
+        return encode_annotated(identifier, snapshot.frame.image_bgr, snapshot.analysis)
+
+    def plain(self, identifier: str) -> bytes | None:
+        """Return a JPEG as it was captured; None if there is none."""
         snapshot = self._waiting.get(identifier)
         if snapshot is None or not snapshot.frame.image_bgr.size:
             return None
-        image_bgr = snapshot.frame.image_bgr
-        if plain or snapshot.analysis is None:
-            return cv2.imencode(".jpg", image_bgr)[1].tobytes()
-        return encode_annotated(identifier, image_bgr, snapshot.analysis)
+        return cv2.imencode(".jpg", snapshot.frame.image_bgr)[1].tobytes()
 
-    def keep(self, identifier: str, note: str, place: str) -> str | None:
+    def keep(self, identifier: str, note: str, place: str) -> dict[str, Any] | None:
         """Save a capture with what is said about it; return its name, None if there is none.
 
         Raises:
@@ -93,12 +97,12 @@ class Captures:
             if path is None:
                 raise OutputError(f"can't be saved: {self._store.reason}")
             del self._waiting[identifier]
-            return os.path.basename(path)
+            return {"name": os.path.basename(path)}
 
-    def discard(self, identifier: str) -> bool:
-        """Forget a capture; False if there is none."""
+    def discard(self, identifier: str) -> dict[str, Any] | None:
+        """Forget a capture; None if there is none."""
         with self._one_at_a_time:
-            return self._waiting.pop(identifier, None) is not None
+            return None if self._waiting.pop(identifier, None) is None else {}
 
     def _bytes(self) -> int:
         return sum(each.frame.image_bgr.nbytes for each in self._waiting.values())

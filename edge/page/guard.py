@@ -28,6 +28,7 @@ COOKIE = "lesion_edge"
 _COOKIE_S = 30 * 24 * 3600
 _OPEN = ("/login", "/static/", "/api/words", "/favicon.ico")
 """What anyone may have: nothing of it tells of a picture."""
+_PROXIED = {"forwarded", "x-forwarded-for", "x-real-ip"}
 _HEADER_BYTES = 16_384
 _WRONG_MOST, _WRONG_S, _ADDRESSES = 10, 60.0, 1000
 _HEADERS = {
@@ -134,6 +135,10 @@ class Guard:
         return None
 
     def _check_token(self, scope: Scope, headers: Headers) -> Response | None:
+        if self._hash is None and not _PROXIED.isdisjoint(headers):
+            return refusal(
+                403, "behind a proxy all come from here: start it with --page-token FILE"
+            )
         if self._hash is None or scope["path"].startswith(_OPEN):
             return None
         cookie = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")

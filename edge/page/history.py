@@ -133,6 +133,10 @@ class History:
         path = self._path(name)
         return None if path is None else read_comment(path)
 
+    def has(self, day: str) -> bool:
+        """Tell whether there is a picture of a day."""
+        return any(item.day == day for item in self.items())
+
     def archive(self, day: str) -> Iterator[bytes]:
         """Yield a ZIP file of a day's pictures and a table of them, a piece at a time."""
         table = io.StringIO()

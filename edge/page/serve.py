@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 import secrets
 import socket
@@ -24,20 +23,19 @@ from .connection import Connection
 from .guard import hash_token
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from starlette.types import ASGIApp
 
     from edge.analyzer import Analyzer
     from edge.camera.loop import SnapshotLoop
     from edge.camera.store import Store
+    from edge.doctor.finding import Finding
 
     from .live import Live
 
 _LOG = logging.getLogger("edge.camera")
 _SEND_BYTES = 131_072
-_NICE = 5
-"""The loop's threads come first where the processor is short."""
 
 
 def serve(
@@ -47,6 +45,7 @@ def serve(
     store: Store | None,
     live: Live,
     *,
+    doctor: Callable[[], Sequence[Finding]] = tuple,
     names: Sequence[str] = (),
     token_file: str | None = None,
 ) -> tuple[str, int]:
@@ -60,6 +59,7 @@ def serve(
         analyzer: answers for uploads.
         store: the loop's own; None keeps nothing.
         live: what the loop shows its frames.
+        doctor: finds what is wrong with this machine, for a person to read.
         names: host names that lead to this machine, besides its own.
         token_file: where the hash of the token is kept for the next start.
 
@@ -83,14 +83,12 @@ def serve(
     here = socket.gethostname()
     own = ("localhost", here, f"{here}.local", *names)
     _tell(_reachable(host), port, token)
-    app = Page(loop, analyzer, store, live).app(own, token_hash)
+    app = Page(loop, analyzer, store, live, doctor).app(own, token_hash)
     threading.Thread(target=_run, args=(app, listener), name="page", daemon=True).start()
     return host, port
 
 
 def _run(app: ASGIApp, listener: socket.socket) -> None:
-    with suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
     config = uvicorn.Config(
         app,
         http=Connection,

@@ -268,7 +268,7 @@ def test_what_breaks_in_the_page_is_told_and_the_loop_and_the_page_go_on(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with served(camera, analyzer, tmp_path, interval_s=0.1) as page:
-        monkeypatch.setattr("edge.page.app.health", _full)
+        monkeypatch.setattr("edge.page.status.health", _full)
         assert page.ask("GET", "/api/status")[0] == 500
         assert caplog.messages == ["the page: OSError: [Errno 28] No space left on device"]
         until(lambda: page.loop.status.counts.get("snapshots", 0) > 2)

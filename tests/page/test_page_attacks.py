@@ -309,6 +309,12 @@ def test_a_token_is_kept_hashed_and_its_cookie_is_no_script_s_and_no_other_page_
         assert again.ask("GET", "/api/status", Cookie=cookie)[0] == 200
 
 
+def test_behind_a_proxy_nobody_is_let_in_without_a_token(page: Served) -> None:
+    for header in ("X_Forwarded_For", "Forwarded", "X_Real_IP"):
+        status, _, body = page.ask("GET", "/", None, **{header: "192.0.2.7"})
+        assert (status, b"--page-token" in body) == (403, True)
+
+
 def test_guessing_a_token_is_limited_by_address(locked: tuple[Served, str]) -> None:
     page, token = locked
 
