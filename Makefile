@@ -3,6 +3,7 @@
 #   make check   lint and types
 #   make test    the same, and tests (what CI runs)
 #   make models  rebuild every model file from models/model.h5 (and dermoscopy.keras, outline.keras)
+#   make card    the tables of the model card of dermoscopy (DATA=folder with its sets of pictures)
 #   make bench   latency of each step on this machine
 #   make fuzz    mutated files against every reader, until interrupted (ARGS="--count 1000")
 #   make wheelhouse DEVICE=pi-bookworm   all that a device without a network needs
@@ -22,7 +23,7 @@ unexport PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT PIP_REQUIRE_HASHES PIP_NO_BINAR
 unexport PIP_NO_DEPS PIP_REQUIRE_VIRTUALENV PIP_REQUIREMENT PYTHONHOME PYTHONPATH
 INSTALL = -m pip install --quiet --editable
 
-.PHONY: demo test test-pi wheelhouse check models bench fuzz clean
+.PHONY: demo test test-pi wheelhouse check models card bench fuzz clean
 
 demo: .venv-demo/made
 	.venv-demo/bin/lesion-edge run pictures/samples --out out/demo --report out/demo/report.html
@@ -57,6 +58,12 @@ models: .venv/made
 		--threshold 0.1225 --evaluation models/evaluation.json --licence "CC BY-NC 4.0: trained on \
 	HAM10000 (CC BY-NC 4.0) and on pictures of the ISIC challenges; not for commercial use" \
 		--max-delta float16=0.01
+
+DATA ?= data
+card: .venv/made
+	.venv/bin/python -m models.training.evaluate dermoscopy --fold 0 \
+		--card models/DERMOSCOPY_CARD.md $(DATA)/isic2017_val_256 $(DATA)/isic2017_train_256 \
+		$(DATA)/isic2017_train_512 $(DATA)/ham10000_256
 
 bench: .venv/made
 	.venv/bin/pytest --benchmark-only

@@ -1,11 +1,10 @@
-"""Judge a dermoscopy model: ``python -m models.training.evaluate MODEL.keras FOLDER...``."""
+"""Measure a classifier; ``python -m models.training.evaluate`` prints its card's tables.
+
+What the command does is in :mod:`models.training.cards`.
+"""
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -13,14 +12,12 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from convert.errors import ConvertError, UsageError
 from convert.quantise.preprocessing import Preprocessing
 from edge.model.contract import InputSpec
 from edge.model.preprocess import resize_into
 
 from .efficientnet_lite import PIXEL_DIVISOR, PIXEL_OFFSET
 from .figures import auc_interval, rates
-from .sources import SourceSpec, load_source
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -138,47 +135,7 @@ def judge(
     }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m models.training.evaluate",
-        description="Print a classifier's figures on labelled folders, as JSON.",
-        epilog="Research and education only, not a diagnosis.",
-    )
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a .keras file")
-    parser.add_argument(
-        "folders", type=Path, nargs="+", metavar="FOLDER", help="with labels.csv (image_id, label)"
-    )
-    parser.add_argument("--threshold", type=float, default=0.5, metavar="P", help="(default: 0.5)")
-    parser.add_argument(
-        "--fold", type=int, metavar="N", help="only this fold of folders that have folds"
-    )
-    options = parser.parse_args(arguments)
-    try:
-        figures = {
-            folder.name: _judge_folder(options.model, folder, options.threshold, options.fold)
-            for folder in options.folders
-        }
-    except ConvertError as error:
-        print(f"evaluate: {error}", file=sys.stderr)
-        return 2 if isinstance(error, UsageError) else 1
-    print(json.dumps(figures, indent=2))
-    return 0
-
-
-def _judge_folder(model: Path, folder: Path, threshold: float, fold: int | None) -> dict[str, Any]:
-    import keras
-
-    network = keras.saving.load_model(model, compile=False)
-    source = load_source(folder.parent, SourceSpec(folder.name, "", 1.0))
-    chosen = (
-        np.flatnonzero(source.fold == fold) if fold is not None else np.arange(len(source.fold))
-    )
-    if not 0 < source.malignant[chosen].sum() < len(chosen):
-        raise UsageError(f"{folder}: expected both labels among the pictures to judge")
-    probabilities = predict(network, source.pictures[chosen], network.input_shape[1])[:, 0]
-    return judge(source.malignant[chosen], probabilities, threshold)
-
-
 if __name__ == "__main__":
+    from .cards import main
+
     raise SystemExit(main())

@@ -80,10 +80,10 @@ def load_source(root: Path, spec: SourceSpec, *, any_data: bool = False) -> Sour
 
     """
     folder = root / spec.folder
-    rows = _rows(folder / "labels.csv")
+    rows = read_table(folder / "labels.csv")
     folds = {}
     if (folder / "folds.csv").exists():
-        folds = {row["image_id"]: row["fold"] for row in _rows(folder / "folds.csv")}
+        folds = {row["image_id"]: row["fold"] for row in read_table(folder / "folds.csv")}
     digest = hashlib.sha256()
     pictures, masks, fold = [], [], []
     for row in rows:
@@ -115,11 +115,12 @@ def load_source(root: Path, spec: SourceSpec, *, any_data: bool = False) -> Sour
     )
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
+def read_table(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a CSV file as dictionaries; raises UsageError where it can't be read."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             return list(csv.DictReader(file))
-    except OSError as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{path}: can't be read; expected a table of the pictures") from error
 
 
