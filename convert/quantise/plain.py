@@ -163,24 +163,14 @@ def _export_int8(
         order = values.channel_order
         scale, offset = np.asarray(values.scale), np.asarray(values.offset)
         done = "preprocessing is how a picture's bytes become the input's int8 values"
-    float32 = graph.pack()
 
     def fed() -> Iterable[NDArray[np.float32]]:
         for image in images:
             ordered = image if order == "BGR" else image[..., ::-1]
             yield (ordered * scale + offset).astype(np.float32)
 
-    body = _body(graph)
-    seen: ChannelRanges = {}
-    rounding = Rounding.of(graph, body)
-    for tensors in run_on(float32, fed()):
-        widen_channels(seen, tensors)
-        rounding.look(tensors)
-    factors = equalise(graph, {name: np.abs(ends).max(axis=0) for name, ends in seen.items()})
-    for tensor, factor in factors.items():
-        seen[graph.name(tensor)] *= factor
-    rounding.scale(factors)
-    rounding.apply()
+    body = find_body(graph)
+    seen, _ = round_body(graph, body, fed())
     ranges = find_ranges(graph, seen)
     ends = np.stack([offset, 255 * scale + offset])
     ranges[graph.name(graph.picture)] = (min(float(ends.min()), 0.0), max(float(ends.max()), 0.0))
@@ -206,7 +196,35 @@ def _export_int8(
     return Exported(flatbuffer, spec, words, (done, *left))
 
 
-def _body(graph: Graph) -> list[Any]:
+def round_body(
+    graph: Graph, operators: Sequence[Any], inputs: Iterable[NDArray[np.float32]]
+) -> tuple[ChannelRanges, dict[int, NDArray[np.float32]]]:
+    """Equalise operations' channels and round their weights by what they see of pictures.
+
+    Args:
+        graph: float32; is changed.
+        operators: of it.
+        inputs: what the graph takes, without the batch.
+
+    Returns:
+        How far each tensor's channels go in the changed graph, by the tensor's name, and what
+        each channel was multiplied with, by tensor.
+
+    """
+    seen: ChannelRanges = {}
+    rounding = Rounding.of(graph, operators)
+    for tensors in run_on(graph.pack(), inputs):
+        widen_channels(seen, tensors)
+        rounding.look(tensors)
+    factors = equalise(graph, {name: np.abs(ends).max(axis=0) for name, ends in seen.items()})
+    for tensor, factor in factors.items():
+        seen[graph.name(tensor)] *= factor
+    rounding.scale(factors)
+    rounding.apply()
+    return seen, factors
+
+
+def find_body(graph: Graph) -> list[Any]:
     """Return the operations that are made int8, where the quantiser can.
 
     What computes a variance stays in float32 with all that its layer does: its values go over

@@ -2,8 +2,8 @@
 
 Networks fine-tuned from the same start lie in one basin: the mean of their weights is a network
 that answers better on sources it hasn't seen than each of them (Wortsman et al., "Model soups",
-ICML 2022), in the time of one.  Batch normalisation is measured anew, since the mean of statistics
-isn't the statistics of the mean.
+ICML 2022), in the time of one.  Batch normalisation is averaged as the rest is: measured anew on
+training's changed pictures, two runs' average lost 0.02 of AUC on held-out ones.
 """
 
 from __future__ import annotations
@@ -15,18 +15,12 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
-from .augment import Batches
 from .loop import prepare
 from .options import run
-from .steps import say
-from .strong import MIXTURE, SIDE, finish, load_sources
+from .strong import finish, load_sources
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from numpy.typing import NDArray
-
-_BATCHES = 60
+    from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,28 +52,7 @@ def _average(options: argparse.Namespace) -> None:
     average = networks[0]
     weights = zip(*(network.get_weights() for network in networks), strict=True)
     average.set_weights([np.mean(each, axis=0) for each in weights])
-    batches = Batches(sources, MIXTURE, options.held_out)
-    say("measuring batch normalisation")
-    measure_batch_norm(
-        average,
-        (
-            batches.draw(SIDE, np.random.default_rng([options.seed, step])).inputs
-            for step in range(_BATCHES)
-        ),
-    )
     finish(average, sources, options, {"runs": [folder.name for folder in options.runs]})
-
-
-def measure_batch_norm(network: keras.Model, batches: Iterable[NDArray[np.float32]]) -> None:
-    """Give each batch normalisation the mean and variance of what reaches it, over all batches."""
-    norms = [each for each in network.layers if isinstance(each, keras.layers.BatchNormalization)]
-    momenta = [norm.momentum for norm in norms]
-    for count, batch in enumerate(batches):
-        for norm in norms:
-            norm.momentum = count / (count + 1)
-        network(batch, training=True)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from .efficientnet_lite import build_classifier, copy_weights, load_start_weight
 from .evaluate import fit_calibration, judge, logit, predict, threshold_at
 from .loop import Example, Schedule, map_loss, prepare, train
 from .options import add_common_options, add_start_option, run, versions, write_json
+from .rounded import round_weights
 from .sources import SourceSpec, load_source
 from .steps import say, sigmoid
 from .torch_file import read_tensors
@@ -73,6 +74,8 @@ BAND = 1 / 3
 operating point does, to the one that misses this part more: balanced misses 15 of 100, the ends of
 its band miss 10 and 20."""
 _LEAST_MELANOMAS = 10
+_ROUND_ON = 200
+"""Pictures that show what the layers see."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -141,7 +144,18 @@ def finish(
     options: argparse.Namespace,
     facts: dict[str, Any],
 ) -> None:
-    """Calibrate a trained classifier, and write it and its figures."""
+    """Round a trained classifier's weights, calibrate it, and write it and its figures."""
+    say("rounding weights")
+    shares = _ROUND_ON // len(sources)
+    rng = np.random.default_rng(options.seed)
+    round_weights(
+        network,
+        [
+            source.pictures[index]
+            for source in sources
+            for index in rng.choice(np.flatnonzero(source.fold != options.held_out), shares)
+        ],
+    )
     figures = {**facts, **describe(sources, options)}
     if options.held_out is not None:
         held_out = figures["held_out"] = calibrate(
