@@ -39,17 +39,26 @@ if TYPE_CHECKING:
     from .sources import Source
 
 PIXELS = Preprocessing("BGR", (1 / 128,) * 3, (-1.0,) * 3)
-SCHEDULE = Schedule(steps=1500, stages=((1.0, INPUT_SIZE_WH[0]),), rate=3e-3, frozen_blocks=0)
+SCHEDULE = Schedule(steps=1000, stages=((1.0, INPUT_SIZE_WH[0]),), rate=3e-3, frozen_blocks=0)
 MIXTURE = Mixture(
     count=32,
     malignant_share=0.45,
     mixup=0.0,
-    augmentation=Augmentation(zoom=(0.8, 1.1), unsqueeze=1.33),
+    augmentation=Augmentation(
+        zoom=(0.8, 1.1),
+        unsqueeze=1.33,
+        gain=0.072,
+        channel_gain=0.048,
+        saturation=0.12,
+        contrast=0.09,
+        brightness=0.024,
+        gamma=0.09,
+    ),
 )
 SHARES = {
-    "ham10000_256": 0.4,
-    "isic2017_train_256": 0.34,
-    "isic2017_train_512": 0.18,
+    "ham10000_256": 0.3,
+    "isic2017_train_256": 0.42,
+    "isic2017_train_512": 0.2,
     "isic2018_task1_new_512": 0.08,
 }
 TEACHER_WEIGHT = 0.8
