@@ -9,6 +9,9 @@ let loading = false;
 let current = null;
 let changed = () => {};
 
+const end = new IntersectionObserver(([entry]) => { if (entry.isIntersecting) load(); },
+  { root: $('history'), rootMargin: '600px' });
+
 const iso = (day) => `${day.slice(0, 4)}-${day.slice(4, 6)}-${day.slice(6)}`;
 
 export function list() {
@@ -38,8 +41,9 @@ async function load() {
   } finally {
     if (asked === round) loading = false;
   }
-  // If what came doesn't fill the window, the end is still in sight and nothing would say so.
-  if (next !== null && $('more').getBoundingClientRect().top < innerHeight) load();
+  // The end may still be near, and an observer only tells of a change: so it looks anew.
+  end.unobserve($('more'));
+  end.observe($('more'));
 }
 
 function offer({ days, labels }) {
@@ -117,5 +121,3 @@ $('really').addEventListener('click', async () => {
 });
 $('day').addEventListener('change', list);
 $('label').addEventListener('change', list);
-new IntersectionObserver(([entry]) => { if (entry.isIntersecting) load(); },
-  { root: $('history'), rootMargin: '600px' }).observe($('more'));

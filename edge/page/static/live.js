@@ -5,6 +5,7 @@ import { show, pending } from './result.js';
 import { open } from './history.js';
 
 const SILENCE_MS = 5000; // events come three times a second
+const RETRY_MS = 2000;
 const LAST = 6;
 let events = null;
 let heardMs = 0;
@@ -48,20 +49,18 @@ function connect() {
   events?.close();
   events = new EventSource('/api/events');
   heardMs = Date.now();
-  events.addEventListener('open', () => {
-    $('offline').hidden = true;
-    heardMs = Date.now();
-    watch();
-  });
   events.addEventListener('message', (event) => hear(JSON.parse(event.data)));
   events.addEventListener('error', () => {
     lost();
+    heardMs = Date.now() - SILENCE_MS + RETRY_MS;
     ask('/api/status').catch(() => {}); // goes to the login if that is why
   });
 }
 
 async function hear({ frame, capture, status }) {
   heardMs = Date.now();
+  $('offline').hidden = true;
+  watch();
   showState(frame?.state ?? (status.camera === 'running' ? 'waiting' : 'lost'));
   const percent = Math.round((frame?.sharpness ?? 0) * 100);
   $('percent').textContent = percent;
@@ -119,6 +118,11 @@ export async function refresh() {
 }
 
 $('capture').addEventListener('click', capture);
+$('picture').addEventListener('error', () => {
+  if (!watched) return;
+  watched = false;
+  setTimeout(watch, RETRY_MS);
+});
 document.addEventListener('visibilitychange', () => {
   if (!document.hidden) return connect();
   events?.close();

@@ -26,7 +26,7 @@ function go() {
 }
 
 async function upload(file) {
-  if (!file || pending()) return;
+  if (!file) return;
   location.hash = '#upload';
   $('uploading').textContent = t('upload.busy', { name: file.name });
   try {
@@ -47,7 +47,8 @@ async function upload(file) {
 onChange((answer) => {
   watch();
   if (answer) return;
-  location.hash = `#${back}`;
+  // Whoever has gone elsewhere meanwhile stays there.
+  if (!$('live').hidden) location.hash = `#${back}`;
   if (back === 'live') $('capture').focus();
   back = 'live';
   refresh();

@@ -33,6 +33,7 @@ export function show(answer) {
   $('notes').hidden = $('keep').hidden = !answer.can_keep;
   $('keys').textContent = answer.can_keep ? t('result.keys') : '';
   $('place').value = $('note').value = '';
+  $('spoken').textContent = [$('answer').textContent, answer.answer, $('warnings').innerText].filter(Boolean).join('. ');
   $('aim').hidden = true;
   $('state').hidden = true;
   $('frozen').hidden = $('result').hidden = false;
@@ -68,13 +69,22 @@ function end(text) {
 }
 
 async function finish(path, values, done) {
+  const finished = shown;
+  if (finished.busy) return;
+  finished.busy = true;
+  let text;
   try {
-    await send(`/api/captures/${shown.id}/${path}`, values);
-    end(t(done));
+    await send(`/api/captures/${finished.id}/${path}`, values);
+    text = t(done);
   } catch (error) {
-    if (error.status === 404) end(t('result.gone'));
-    else say(error.message);
+    if (error.status !== 404) {
+      finished.busy = false;
+      say(error.message);
+      return;
+    }
+    text = t('result.gone');
   }
+  if (shown === finished) end(text); // unless the button on the device was pressed meanwhile
 }
 
 export function keep() {
