@@ -146,7 +146,7 @@ class _KerasNetwork:
         resized = np.empty((height, width, 3), np.uint8)
         resize_into(image_bgr, resized, self._spec)
         inputs = self._pixels.apply(resized)[None]
-        batch = np.asarray(self._model(inputs, training=False), np.float32)
+        batch = np.asarray(self._model.predict_on_batch(inputs), np.float32)
         first: NDArray[np.float32] = batch[0]
         return first
 
