@@ -55,7 +55,8 @@ models: .venv/made
 	.venv/bin/python -m convert --out models --variants float16 --file-name dermoscopy \
 		--name dermoscopy --weights models/dermoscopy.keras --outline models/outline.keras \
 		--channel-order RGB --scale 0.0078125 --offset=-0.9921875 --interpolation linear_exact \
-		--threshold 0.1225 --evaluation models/evaluation.json --licence "CC BY-NC 4.0: trained on \
+		--thresholds models/dermoscopy-thresholds.json --familiar 0.5 \
+		--evaluation models/evaluation.json --licence "CC BY-NC 4.0: trained on \
 	HAM10000 (CC BY-NC 4.0) and on pictures of the ISIC challenges; not for commercial use" \
 		--max-delta float16=0.01
 
