@@ -3,14 +3,12 @@
 import { $, t, word, ask, send, say, build, data, rounded, time } from './shared.js';
 
 const DAY = { dateStyle: 'full', timeZone: 'UTC' };
+const AHEAD = 600; // pixels below what is seen
 let next = '';
 let round = 0; // answers to an older question are dropped
 let loading = false;
 let current = null;
 let changed = () => {};
-
-const end = new IntersectionObserver(([entry]) => { if (entry.isIntersecting) load(); },
-  { root: $('history'), rootMargin: '600px' });
 
 const iso = (day) => `${day.slice(0, 4)}-${day.slice(4, 6)}-${day.slice(6)}`;
 
@@ -21,6 +19,10 @@ export function list() {
   $('days').replaceChildren();
   $('no-pictures').hidden = true;
   load();
+}
+
+function more() {
+  if (!$('history').hidden && $('more').getBoundingClientRect().top < innerHeight + AHEAD) load();
 }
 
 async function load() {
@@ -41,9 +43,7 @@ async function load() {
   } finally {
     if (asked === round) loading = false;
   }
-  // The end may still be near, and an observer only tells of a change: so it looks anew.
-  end.unobserve($('more'));
-  end.observe($('more'));
+  more();
 }
 
 function offer({ days, labels }) {
@@ -121,3 +121,4 @@ $('really').addEventListener('click', async () => {
 });
 $('day').addEventListener('change', list);
 $('label').addEventListener('change', list);
+$('history').addEventListener('scroll', more);
