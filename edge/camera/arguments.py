@@ -74,7 +74,7 @@ def parse(
         add(name, type=_seconds, metavar="SECONDS", default=default, help=help_)
 
     add("--source", default="0", help=_SOURCE)
-    seconds("--interval", "between snapshots (default: 10)", 10.0)
+    seconds("--interval", "between snapshots (default: 10; of the page: none but captures)", 10.0)
     add("--count", type=count, metavar="N", help="end after so many snapshots (default: never)")
     where = "where to save (default: ./snapshots)"
     add("--out", type=path, default="snapshots", metavar="DIR", help=where)
