@@ -28,6 +28,8 @@ PAGES = sorted(
 )
 STORED: dict[str, Any] = json.loads((ROOT / "benchmarks/results/amd-epyc/result.json").read_text())
 PARITY: dict[str, Any] = json.loads((ROOT / "models/report.json").read_text())
+DERMOSCOPY: dict[str, Any] = json.loads((ROOT / "models/dermoscopy-report.json").read_text())
+EVALUATION: list[dict[str, Any]] = json.loads((ROOT / "models/evaluation.json").read_text())
 
 
 def code_blocks(text: str, language: str) -> Iterator[str]:
@@ -44,6 +46,7 @@ def test_each_figure_of_the_readme_is_the_stored_one() -> None:
     ours = "lesion-edge int8, rewritten"
     cold = STORED["cold"]
     int8 = next(each for each in PARITY["variants"] if each["variant"] == "int8")["parity"]
+    (float16,) = DERMOSCOPY["variants"]
     stored = [
         (float(f"{int8['max_delta']:.1e}"), int8["flips"], int8["pictures"]),
         (
@@ -64,6 +67,12 @@ def test_each_figure_of_the_readme_is_the_stored_one() -> None:
             round(cold["notebook_times_ours"]["compact"]["p50"], 1),
         ),
         (int(cold["peak_mb"]["compact"]), int(cold["peak_mb"]["notebook"])),
+        tuple(round(EVALUATION[0][key], 3) for key in ("auc", "low", "high")),
+        (
+            round(float16["bytes"] / 1e6, 2),
+            round(float16["invoke_ms"]["p50"], 1),
+            round(float16["outline"]["invoke_ms"]["p50"], 1),
+        ),
     ]
     rows = README.split("| what | here |")[1].split("\n\n")[0].splitlines()[2:]
     assert len(rows) == len(stored)
