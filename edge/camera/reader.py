@@ -127,12 +127,10 @@ class Reader:
     def _serve(self) -> None:
         # A live camera is drained meanwhile; what is asked is seen before the grab, so that the
         # frame is younger than it.
-        live = self._camera.live
-        pause_s = 0.0 if live else None if self._viewer is None else _LOOK_S
-        while (asked := self._asked.get(pause_s)) is not _Ask.STOP:
+        while (asked := self._asked.get(self._pause_s())) is not _Ask.STOP:
             started = self._clock.monotonic()
             looks = asked is None and self._is_wanted(started)
-            if asked is None and not live and not looks:
+            if asked is None and not self._camera.live and not looks:
                 continue
             self._grab()
             if asked is None and self._camera.arrived_s() is not None:
@@ -149,6 +147,12 @@ class Reader:
                     self._viewer.show(self._retrieve(started))
             elif self._clock.monotonic() - started < _FASTEST_S:
                 self._clock.sleep(_FASTEST_S)
+
+    def _pause_s(self) -> float | None:
+        """Return how long to wait for what is asked; a camera may cease to be live."""
+        if self._camera.live:
+            return 0.0
+        return None if self._viewer is None else _LOOK_S
 
     def _is_wanted(self, now: float) -> bool:
         viewer = self._viewer
