@@ -52,13 +52,13 @@ wheelhouse: .venv-demo/made
 models: .venv/made
 	.venv/bin/python -m convert --out models
 	.venv/bin/python -m models.training.card models
-	.venv/bin/python -m convert --out models --variants float16 --file-name dermoscopy \
+	.venv/bin/python -m convert --out models --variants int8 --file-name dermoscopy \
 		--name dermoscopy --weights models/dermoscopy.keras --outline models/outline.keras \
 		--channel-order RGB --scale 0.0078125 --offset=-0.9921875 --interpolation linear_exact \
 		--thresholds models/dermoscopy-thresholds.json --familiar 0.5 \
 		--evaluation models/evaluation.json --licence "CC BY-NC 4.0: trained on \
 	HAM10000 (CC BY-NC 4.0) and on pictures of the ISIC challenges; not for commercial use" \
-		--max-delta float16=0.01
+		--float-until block4_add --max-delta int8=0.05 --mean-delta int8=0.005 --flips int8=0.02
 
 DATA ?= data
 card: .venv/made

@@ -218,6 +218,8 @@ def _plan(options: argparse.Namespace) -> Job:
             f"{weights.name} names the classes of its layers, not where they come from: taken for "
             "Keras' own; a .keras file says it"
         )
+    if weights.notebook and options.float_until is not None:
+        raise UsageError("--float-until: the notebook's network is int8 from its first layer on")
     meaning = find_meaning(options, weights)
     calibration, held_out, notes = _find_pictures(options, meaning.labels)
     name = options.name or (weights.declared or {}).get("name") or path.stem
@@ -235,6 +237,7 @@ def _plan(options: argparse.Namespace) -> Job:
         compact=options.compact,
         rewrite=options.rewrite,
         tune_for=options.tune_for,
+        float_until=options.float_until,
         outline=plan_outline(options, _read_weights(options, outline=True)[1], weights, meaning)
         if options.outline
         else None,

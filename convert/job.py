@@ -67,6 +67,8 @@ class Job:
     """Make its int8 graph a faster one with the same values, and prove it."""
     tune_for: str = "x86"
     """The processor that it is laid out for: ``x86`` or ``arm``."""
+    float_until: str | None = None
+    """The layer up to which int8 stays in float32; None for networks that aren't the notebook's."""
     outline: Outlining | None = None
     """The file's second network."""
     familiar: float | None = None

@@ -76,6 +76,12 @@ def make_parser(prog: str, description: str | None) -> argparse.ArgumentParser:
         default="x86",
         help="the processor to lay its int8 graph out for (default: x86; it runs on both)",
     )
+    add(
+        "--float-until",
+        metavar="LAYER",
+        help="of other networks: in int8, leave all up to this layer of Keras in float32; int8 "
+        "costs exactness in the first layers above all",
+    )
     _add_weights(parser)
     _add_meaning(parser)
     _add_outline(parser)

@@ -155,6 +155,7 @@ def _export(job: Job, say: Callable[[str], None]) -> tuple[Mapping[str, Exported
             variants=job.variants,
             images=(image for _, image in calibration),
             say=say,
+            float_until=job.float_until,
         )
     rule = job.meaning.geometry
     placed = {}

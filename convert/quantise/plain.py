@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from convert.errors import UsageError
 from edge.model.contract import InputSpec
 
 from .calibration import open_undelegated, run_on
@@ -17,7 +18,7 @@ from .equalise import equalise
 from .export import export_float32
 from .front import fold, lift
 from .graph import Graph
-from .ranges import find_ranges, widen_channels
+from .ranges import Seen, find_ranges
 from .recipes import apply_recipe, dynamic, half, static
 from .rounding import Rounding
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .preprocessing import Preprocessing
-    from .ranges import ChannelRanges
 
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED")
 _EXACT = ("PAD", "MAX_POOL_2D", "RESIZE_NEAREST_NEIGHBOR", "STRIDED_SLICE", "RESHAPE", "TRANSPOSE")
@@ -55,6 +55,7 @@ def export_plain(
     variants: Sequence[str],
     images: Iterable[NDArray[np.uint8]],
     say: Callable[[str], None],
+    float_until: str | None = None,
 ) -> dict[str, Exported]:
     """Return a model's graphs, by variant.
 
@@ -66,8 +67,10 @@ def export_plain(
         images: pictures to calibrate int8 on, resized: (height, width, 3) uint8, BGR.  They are
             gone through once, and only for int8.
         say: told each step, a line at a time.
+        float_until: the layer up to which int8 stays in float32.
 
     Raises:
+        UsageError: the model has no such layer.
         ExportError: TensorFlow's converter or the quantiser failed.
 
     """
@@ -92,7 +95,7 @@ def export_plain(
         if variant == "int8":
             say("calibrating int8")
             values = export_float32(model, dtype="float32", size_wh=size_wh)
-            done = _export_int8(values, pixels, images)
+            done = _export_int8(values, pixels, images, float_until)
             exported[variant] = replace(done, passes=(*passes, *done.passes))
             continue
         flatbuffer = raw
@@ -146,7 +149,10 @@ def _from_bytes(model: Any, pixels: Preprocessing) -> Any:
 
 
 def _export_int8(
-    float32: bytes, pixels: Preprocessing, images: Iterable[NDArray[np.uint8]]
+    float32: bytes,
+    pixels: Preprocessing,
+    images: Iterable[NDArray[np.uint8]],
+    float_until: str | None,
 ) -> Exported:
     graph = Graph(float32)
     values = lift(graph, pixels)
@@ -169,7 +175,7 @@ def _export_int8(
             ordered = image if order == "BGR" else image[..., ::-1]
             yield (ordered * scale + offset).astype(np.float32)
 
-    body = find_body(graph)
+    body = find_body(graph, float_until)
     seen, _ = round_body(graph, body, fed())
     ranges = find_ranges(graph, seen)
     ends = np.stack([offset, 255 * scale + offset])
@@ -193,12 +199,14 @@ def _export_int8(
         values_offset=tuple(offset.tolist()),
     )
     words, left = _describe(graph, body, Graph(flatbuffer))
+    if float_until is not None:
+        words += f"; up to {float_until} all is float32"
     return Exported(flatbuffer, spec, words, (done, *left))
 
 
 def round_body(
     graph: Graph, operators: Sequence[Any], inputs: Iterable[NDArray[np.float32]]
-) -> tuple[ChannelRanges, dict[int, NDArray[np.float32]]]:
+) -> tuple[Seen, dict[int, NDArray[np.float32]]]:
     """Equalise operations' channels and round their weights by what they see of pictures.
 
     Args:
@@ -207,30 +215,49 @@ def round_body(
         inputs: what the graph takes, without the batch.
 
     Returns:
-        How far each tensor's channels go in the changed graph, by the tensor's name, and what
-        each channel was multiplied with, by tensor.
+        What the tensors of the changed graph hold, and what each channel was multiplied with, by
+        tensor.
 
     """
-    seen: ChannelRanges = {}
+    seen = Seen()
     rounding = Rounding.of(graph, operators)
     for tensors in run_on(graph.pack(), inputs):
-        widen_channels(seen, tensors)
+        seen.look(tensors)
         rounding.look(tensors)
-    factors = equalise(graph, {name: np.abs(ends).max(axis=0) for name, ends in seen.items()})
+    largest = {name: np.abs(ends).max(axis=0) for name, ends in seen.ends.items()}
+    factors = equalise(graph, largest)
     for tensor, factor in factors.items():
-        seen[graph.name(tensor)] *= factor
+        seen.scale(graph.name(tensor), factor)
     rounding.scale(factors)
     rounding.apply()
     return seen, factors
 
 
-def find_body(graph: Graph) -> list[Any]:
+def find_body(graph: Graph, float_until: str | None = None) -> list[Any]:
     """Return the operations that are made int8, where the quantiser can.
 
     What computes a variance stays in float32 with all that its layer does: its values go over
     many powers of ten.
+
+    Args:
+        graph: float32.
+        float_until: a Keras layer; what is computed up to it stays in float32.
+
+    Raises:
+        UsageError: nothing of the graph was made from that layer.
+
     """
-    body = graph.operators[_first(graph) : _head(graph)]
+    first = _first(graph)
+    if float_until is not None:
+        # The converter joins the names of what it fuses, and Keras numbers a name that is in use.
+        is_its = re.compile(rf"(^|[/;]){re.escape(float_until)}(_\d+)?/").search
+        its = [at for at, each in enumerate(graph.operators) if is_its(graph.name(each.outputs[0]))]
+        if not its:
+            raise UsageError(
+                f"--float-until {float_until}: the model computes no layer of that name"
+            )
+        first = max(first, its[-1] + 1)
+    body = graph.operators[first : _head(graph)]
     layers = {_layer(graph, each) for each in body if graph.kind(each) in ("RSQRT", "SQRT")}
     return [each for each in body if _layer(graph, each) not in layers]
 

@@ -25,7 +25,7 @@ SHIPPED = {
         "the notebook's network and its rule for regions: small, fast, to compare and to build on",
     ),
     "dermoscopy": Shipped(
-        "dermoscopy-float16.tflite",
+        "dermoscopy-int8.tflite",
         "pictures through a dermatoscope: better answers, and the lesion's outline",
     ),
 }

@@ -12,9 +12,12 @@ import pytest
 
 keras = pytest.importorskip("keras")
 
-from convert.errors import ExportError  # noqa: E402
-from convert.quantise.plain import Exported, export_plain  # noqa: E402
+from convert.errors import ExportError, UsageError  # noqa: E402
+from convert.quantise.export import export_float32  # noqa: E402
+from convert.quantise.graph import Graph  # noqa: E402
+from convert.quantise.plain import Exported, export_plain, find_body  # noqa: E402
 from convert.quantise.preprocessing import PRESETS, Preprocessing  # noqa: E402
+from convert.quantise.ranges import Seen, find_ranges  # noqa: E402
 from convert.quantise.rounding import _round  # noqa: E402
 from convert.verify.parity import DEFAULT_BUDGETS, Budget  # noqa: E402
 from edge.model.interpreter import load_interpreter_class  # noqa: E402
@@ -210,6 +213,34 @@ def test_a_model_of_any_name_is_quantised() -> None:
     assert sizes["dynamic"] < 0.8 * sizes["float32"]
 
 
+def test_int8_leaves_all_up_to_the_layer_that_is_named_in_float32() -> None:
+    image = keras.Input((16, 16, 3))
+    x = L.Conv2D(8, 3, activation="relu", name="first")(image)
+    x = L.ReLU(name="second_relu")(L.Conv2D(8, 3, name="second")(x))
+    x = L.Flatten()(L.Conv2D(8, 3, name="third")(x))
+    model = keras.Model(image, L.Dense(1, activation="sigmoid")(x))
+    images = list(np.random.default_rng(3).integers(0, 256, (8, 16, 16, 3), np.uint8))
+    kept: dict[str | None, int] = {None: 0, "first": 1, "second": 2, "second_relu": 2, "third": 3}
+    for layer, count in kept.items():
+        exported = export_plain(
+            model,
+            PRESETS["tf"],
+            size_wh=(16, 16),
+            variants=["int8"],
+            images=iter(images),
+            say=lambda _: None,
+            float_until=layer,
+        )["int8"]
+        graph = Graph(exported.flatbuffer)
+        convolutions = [each for each in graph.operators if graph.kind(each) == "CONV_2D"]
+        assert [graph.is_float(each.outputs[0]) for each in convolutions] == [
+            at < count for at in range(3)
+        ], layer
+        assert (layer is None) or (f"up to {layer} all is float32" in exported.quantisation)
+    with pytest.raises(UsageError, match="--float-until fir: the model computes no layer"):
+        find_body(Graph(export_float32(model, dtype="float32", size_wh=(16, 16))), "fir")
+
+
 def test_what_tflite_has_not_is_said_in_a_line_with_what_to_do() -> None:
     image = keras.Input((16, 16, 3))
     x = L.Flatten()(L.UpSampling2D(2, interpolation="bicubic")(image))
@@ -219,7 +250,30 @@ def test_what_tflite_has_not_is_said_in_a_line_with_what_to_do() -> None:
     assert "\n" not in str(failed.value)
 
 
-# Rounding
+# Ranges and rounding
+
+
+def test_a_tensors_range_is_the_one_that_rounds_its_values_with_the_least_error() -> None:
+    """By trying all of them, on values of which few are far out, and on values spread evenly."""
+    image = keras.Input((8, 8, 3))
+    x = L.Flatten()(L.Conv2D(2, 1)(image))
+    model = keras.Model(image, L.Dense(1)(x))
+    graph = Graph(export_float32(model, dtype="float32", size_wh=(8, 8)))
+    name = graph.name(graph.operators[0].outputs[0])
+    draw = np.random.default_rng(2)
+    for tensor in (draw.laplace(0, 1, (100, 20, 20, 2)), draw.uniform(-3, 4, (100, 20, 20, 2))):
+        seen = Seen()
+        for each in tensor.astype(np.float32):
+            seen.look({name: each})
+        low, high = find_ranges(graph, seen)[name]
+
+        def error(low: float, high: float, values: Any = tensor) -> float:
+            step = (high - low) / 255
+            rounded = np.rint((np.clip(values, low, high) - low) / step) * step + low
+            return float(np.square(rounded - values).mean())
+
+        best = min(error(tensor.min() * s, tensor.max() * s) for s in np.linspace(0.05, 1.2, 200))
+        assert error(low, high) < 1.05 * best
 
 
 def test_rounded_weights_keep_their_scale_and_change_a_layers_outputs_less() -> None:

@@ -32,7 +32,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (package / "models").mkdir(parents=True)
     shutil.copy(MODELS["int8"], package / "models")
     about: dict[str, Any] = {"licence": "CC0-1.0", "evaluation": [SET, {**SET, "set": "another"}]}
-    dark.write_model(package / "models/dermoscopy-float16.tflite", name="dermoscopy", **about)
+    dark.write_model(package / "models/dermoscopy-int8.tflite", name="dermoscopy", **about)
     monkeypatch.setattr(named, "__file__", str(package / "model/named.py"))
     return package / "models"
 
@@ -54,7 +54,7 @@ def test_a_name_that_isnt_there_gives_those_that_are(
     with pytest.raises(ModelError, match=r"^dermoscope: .*there is notebook and dermoscopy, or"):
         Analyzer("dermoscope")
     monkeypatch.chdir(installed)
-    (installed / "dermoscopy-float16.tflite").rename("dermoscopy")
+    (installed / "dermoscopy-int8.tflite").rename("dermoscopy")
     with pytest.raises(ModelError, match=r"^dermoscopy: .*there is notebook, or give a file"):
         Analyzer("dermoscopy")
     with pytest.raises(ModelError, match=r"^'': there is no model"):
@@ -95,7 +95,7 @@ def test_the_list_says_what_each_is(installed: Path, capsys: pytest.CaptureFixtu
     assert notebook["milliseconds"]["classifier"] > 0
     assert notebook["milliseconds"]["outline"] is None
     assert dermoscopy["milliseconds"]["outline"] > 0
-    assert dermoscopy["bytes"] == (installed / "dermoscopy-float16.tflite").stat().st_size
+    assert dermoscopy["bytes"] == (installed / "dermoscopy-int8.tflite").stat().st_size
     assert (dermoscopy["licence"], dermoscopy["evaluation"][0]) == ("CC0-1.0", SET)
     assert edge_models.main([]) == 0
     text = capsys.readouterr().out
