@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,22 +53,27 @@ def read_apart(
 
     Raises:
         WeightsError: it is refused, or the process died of it or took too long.
+        OSError: there is no room for a temporary file.
 
     """
     command = [sys.executable, "-c", _CODE, json.dumps([str(path) for path in sys.path])]
-    try:
-        with subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**os.environ, **_ENVIRONMENT},
-        ) as process:
-            output, errors = _wait(process, json.dumps(request).encode() + b"\n" + hdf5, say)
-    except OSError as error:
-        raise WeightsError(
-            f"no process to read it in could be started ({error.strerror}); try again"
-        ) from error
+    # Not through a pipe: a second Popen.communicate() would not send what the first has not.
+    with tempfile.TemporaryFile() as given:
+        given.write(json.dumps(request).encode() + b"\n" + hdf5)
+        given.seek(0)
+        try:
+            with subprocess.Popen(
+                command,
+                stdin=given,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env={**os.environ, **_ENVIRONMENT},
+            ) as process:
+                output, errors = _wait(process, say)
+        except OSError as error:
+            raise WeightsError(
+                f"no process to read it in could be started ({error.strerror}); try again"
+            ) from error
     if process.returncode == -getattr(signal, "SIGXCPU", 0) != 0:
         raise WeightsError(
             "the file is damaged: the libraries that read it come to no end; fetch it again"
@@ -83,11 +89,9 @@ def read_apart(
     return answer, np.frombuffer(body, np.float32)
 
 
-def _wait(
-    process: subprocess.Popen[bytes], data: bytes, say: Callable[[str], None]
-) -> tuple[bytes, bytes]:
+def _wait(process: subprocess.Popen[bytes], say: Callable[[str], None]) -> tuple[bytes, bytes]:
     try:
-        return process.communicate(data, timeout=_SILENCE_S)
+        return process.communicate(timeout=_SILENCE_S)
     except subprocess.TimeoutExpired:
         say("reading the model with Keras, in a process of its own")
     try:
