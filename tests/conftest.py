@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import cv2
+import hypothesis
 import numpy as np
 import pytest
 
@@ -20,6 +24,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+# The same examples in every run, none with a deadline, as in CI: what fails is what was changed.
+hypothesis.settings.load_profile("ci")
+# A shell that starts pytest in the background has it ignored, which every command would inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # TensorFlow's oneDNN kernels may sum in another order from one run to the next.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -42,7 +50,22 @@ def run_module(
         options.setdefault("stdin", subprocess.DEVNULL)
     settings: dict[str, Any] = {"cwd": ROOT, "timeout": 300, "encoding": "utf-8", **options}
     command = [str(python), "-m", module, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, check=False, **settings)
+    done: Run = subprocess.run(command, capture_output=True, check=False, **settings)
+    done.stderr = without_progress(done.stderr)
+    return done
+
+
+def without_progress(errors: str) -> str:
+    """Leave out how far a run has got, which is told after two seconds: on a slow machine only."""
+    return re.sub(r"^pictures analysed: \d+.*\n", "", errors, flags=re.MULTILINE)
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for something that is sure to come."""
+    end = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 @pytest.fixture

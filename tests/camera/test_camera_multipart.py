@@ -74,7 +74,7 @@ def test_hostile_streams_take_no_longer_for_being_in_small_pieces() -> None:
     took = []
     for piece in (b"\xff\xd9", b"\r\n-", b"\0\0", b"Content-Length: 1\r\n"):
         data = b"\xff\xd8\xff" + piece * (1_000_000 // len(piece))
-        begun = time.perf_counter()
+        begun = time.thread_time()
         _pictures(data, [1400], b"frame")
-        took.append(time.perf_counter() - begun)
-    assert max(took) < 2.0
+        took.append(time.thread_time() - begun)
+    assert max(took) < 2.0  # of the processor; were it the square of the length, it'd be minutes

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +13,7 @@ import pytest
 from edge.camera import Patience, Settings, SnapshotLoop, SystemClock
 from edge.camera.reader import Opened, Reader
 from edge.camera.sources.opencv import OpenCVCamera
+from tests.camera import pass_an_outage
 from tests.support.pictures import ROOT
 
 if TYPE_CHECKING:
@@ -85,18 +86,9 @@ def test_an_rtsp_camera_that_is_stopped_hung_and_restarted_comes_back(
     assert first.analysis is not None
     assert first.analysis.size_wh == (320, 240)
 
-    def until_it_failed_and_is_back() -> None:
-        failures = loop.status.failures
-        while loop.status.failures == failures or loop.status.failed_tries:
-            snapshot = next(snapshots)
-            assert snapshot.analysis is None or snapshot.age_ms < 2000
-
-    server.stop()
-    threading.Timer(1.0, server.start).start()
-    until_it_failed_and_is_back()
-    server.signal(signal.SIGSTOP)
-    threading.Timer(4.0, server.signal, [signal.SIGCONT]).start()
-    until_it_failed_and_is_back()
+    pass_an_outage(loop, snapshots, server.stop, server.start)
+    pause, go_on = partial(server.signal, signal.SIGSTOP), partial(server.signal, signal.SIGCONT)
+    pass_an_outage(loop, snapshots, pause, go_on)
     loop.stop()
     assert list(snapshots) == []
 
@@ -117,7 +109,6 @@ def test_a_real_stream_that_is_read_too_slowly_is_seen_to_fall_behind(server: _S
         ages.append(clock.monotonic() - frame.captured_s)
     reader.stop()
     assert ages[1] > ages[0] + 1.0  # 40 frames took 4 s, and hold 1.6 s of the stream
-    assert ages[0] < 1.0
 
 
 class _Slow:

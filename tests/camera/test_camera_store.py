@@ -154,8 +154,8 @@ def test_fault_42_killed_at_random_while_writing_every_file_is_whole(tmp_path: P
     code = (
         "import sys; from tests.camera.test_camera_store import _snapshot; "
         "from edge.camera.store import Store\n"
-        "store = Store(sys.argv[1], keep=20)\nprint('ready', flush=True)\n"
-        "for n in range(10**6): store.save(_snapshot(n))"
+        "store = Store(sys.argv[1], keep=20)\n"
+        "for n in range(10**6): store.save(_snapshot(n)); print('saved', flush=True)"
     )
     rng = random.Random(0)
     for _ in range(_KILLS):
@@ -163,20 +163,18 @@ def test_fault_42_killed_at_random_while_writing_every_file_is_whole(tmp_path: P
             [sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE
         ) as child:
             assert child.stdout is not None
-            assert child.stdout.readline() == b"ready\n"
-            time.sleep(rng.uniform(0, 0.2))  # any moment will do
+            for _ in range(rng.randint(1, 30)):  # however slow the machine is
+                assert child.stdout.readline() == b"saved\n"
+            time.sleep(rng.uniform(0, 0.02))  # any moment of the next ones will do
             child.kill()
+        assert _pictures(tmp_path)
         for name in _pictures(tmp_path):
             assert cv2.imread(str(tmp_path / name)) is not None
-        for log in tmp_path.glob("snapshots-*.jsonl"):
-            for line in log.read_text().splitlines():
-                json.loads(line)
-        store = Store(str(tmp_path), keep=20)
+        store = Store(str(tmp_path), keep=20)  # mends a line that was cut: fault 43
         assert not list(tmp_path.glob(".*.tmp"))
         logged = {line["saved"] for line in _lines(tmp_path)}
         assert set(_pictures(tmp_path)) <= logged
         store.close()
-    assert _pictures(tmp_path)
 
 
 def test_fault_43_what_a_sudden_end_left_is_mended_at_the_next_start(tmp_path: Path) -> None:

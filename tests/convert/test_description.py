@@ -571,7 +571,7 @@ JSON = st.recursive(
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 def test_any_json_in_any_place_is_refused_or_adds_nothing_that_is_not_on_the_list(
     data: st.DataObject,
 ) -> None:

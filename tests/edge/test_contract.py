@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edge import InputSpec, ModelError
@@ -197,7 +197,6 @@ def contract_of(labels: Sequence[str], positive: str, threshold: float | None) -
 shares = st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.7, 1.0])
 
 
-@settings(deadline=None)
 @given(st.data(), st.lists(shares, min_size=3, max_size=7), shares | st.none(), shares | st.none())
 def test_the_decision_is_the_rule(
     data: st.DataObject, answers: list[float], own: float | None, given_one: float | None

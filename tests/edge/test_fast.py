@@ -64,7 +64,7 @@ def test_a_large_jpeg_has_nearly_the_same_regions_in_its_own_pixels(large: Path)
     assert fast.warnings == ("fast: decoded at 1/2 scale, regions and probability are approximate",)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(8, 300),
     st.integers(8, 300),

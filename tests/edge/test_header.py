@@ -148,13 +148,13 @@ def test_fault_61_bytes_before_a_jpeg_are_told_with_how_to_take_them_off() -> No
     assert (before + PLAIN)[start - 1 :] == PLAIN  # tail counts from 1
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from([*JPEGS.values(), PNG]), st.binary(max_size=300))
 def test_anything_behind_a_picture_leaves_its_pixels(data: bytes, behind: bytes) -> None:
     assert (decode(data + behind).image_bgr == pixels(data)).all()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from([*JPEGS.values()]), st.binary(min_size=1, max_size=30), st.data())
 def test_anything_between_segments_leaves_the_pixels_or_is_refused(
     original: bytes, between: bytes, data: st.DataObject
@@ -204,7 +204,7 @@ def test_fault_61_an_end_that_holds_data_or_a_wrong_sum_is_an_end(end: bytes) ->
             decode(PNG[:-12] + cut)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(8, len(PNG) - 12), st.binary(max_size=40))
 def test_fault_05_a_png_cut_anywhere_is_refused_whatever_follows(end: int, behind: bytes) -> None:
     """FAULTS 5: also where what follows has the bytes of an end."""

@@ -43,7 +43,6 @@ def parts(whole: bytes) -> tuple[bytes, dict[str, Any]]:
     return unpack(whole, "model")
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200), st.dictionaries(st.text(), st.integers()))
 def test_what_is_packed_is_unpacked(body: bytes, more: dict[str, int]) -> None:
     flatbuffer = b"\x1c\x00\x00\x00TFL3" + body
@@ -183,7 +182,7 @@ def test_fault_18_every_bit_flip_is_found(whole: bytes) -> None:
                 unpack(bytes(damaged), "model")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.binary(min_size=1, max_size=40), st.booleans())
 def test_fault_19_added_bytes_are_found(junk: bytes, at_the_end: bool) -> None:  # noqa: FBT001
     """FAULTS 19: the runtimes accept them."""
@@ -265,7 +264,7 @@ def test_fault_21_a_contract_of_a_newer_schema_or_without_a_key_is_refused(
         parse_contract(put(parts[1], key, value), "model")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),

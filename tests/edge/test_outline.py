@@ -105,7 +105,7 @@ def test_the_networks_map_is_what_its_graph_says(dtype: str, tmp_path: Path) -> 
     assert (network.sibling().predict(image.astype(np.uint8)) == found).all()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**32 - 1))
 def test_the_lesion_is_the_largest_part_with_its_holes_filled(seed: int) -> None:
     """Golden: flooding, pixel by pixel; the outline is a pixel off at most, as it is simplified."""

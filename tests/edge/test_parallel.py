@@ -43,7 +43,7 @@ def answers(results: Iterator[tuple[Any, Analysis | LesionEdgeError]]) -> list[A
     ]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.integers(0, 3), max_size=40), st.integers(1, 5))
 def test_results_come_in_order_however_long_each_takes(delays_ms: list[int], workers: int) -> None:
     def work(item: tuple[int, int]) -> int:
@@ -155,7 +155,7 @@ def analyzers() -> dict[int, Analyzer]:
         return {threads: Analyzer(MODELS["int8"], threads=threads) for threads in (1, 2, 3)}
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     image=hnp.arrays(
         np.uint8,

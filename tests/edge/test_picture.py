@@ -410,7 +410,7 @@ def test_fault_14_read_only_and_strided_arrays_are_taken(
     assert check_image(frozen) is frozen, "a fitting array is passed on without a copy"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_any_damage_gives_a_picture_or_a_picture_error(data: st.DataObject) -> None:
     """Never a crash, a raw cv2.error or another exception."""

@@ -34,7 +34,7 @@ def convolve(image: NDArray[Any], kernel: NDArray[Any], bias: NDArray[Any]) -> N
     return result
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(contracts, st.integers(0, 2**32 - 1))
 def test_folding_is_exact_up_to_rounding_for_any_contract(
     contract: Preprocessing, seed: int

@@ -48,7 +48,7 @@ def filled(image: NDArray[np.uint8], spec: InputSpec) -> NDArray[Any]:
     return tensor
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(sizes, sizes)
 @example((4000, 1), (224, 224))
 @example((1, 4000), (90, 1))
@@ -64,7 +64,7 @@ def test_crop_takes_the_largest_centred_part_of_the_inputs_aspect_ratio(
     assert (resized(image, spec) == cv2.resize(part, target_wh)).all()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(sizes, sizes)
 @example((4000, 1), (224, 224))
 @example((5, 2), (2, 2))
@@ -130,7 +130,7 @@ eight_bits = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(eight_bits | eight_bits.map(unsigned))
 def test_each_byte_becomes_the_nearest_element(spec: InputSpec) -> None:
     """All 256, for each channel by its own numbers; what is out of range goes to its end."""
@@ -175,7 +175,6 @@ def test_where_element_and_byte_are_one_to_one_every_byte_arrives(
         assert (filled(GRAYS, spec).view(np.uint8) == (GRAYS ^ mask)).all()
 
 
-@settings(deadline=None)
 @given(
     triples,
     triples,
@@ -203,7 +202,7 @@ def test_keras_rescaling_is_met_to_the_bit() -> None:
     assert (filled(GRAYS, spec) == GRAYS.astype(np.float32) / np.float32(255)).all()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     sizes,
     sizes,

@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 import cv2
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edge import Analysis, Picture, PictureError, Region, Timings, read_picture
@@ -164,7 +164,6 @@ def test_nothing_in_the_page_asks_for_anything_and_only_its_own_script_may_run(
     assert "$" not in text
 
 
-@settings(deadline=None)
 @given(
     name=TEXT,
     message=TEXT,
@@ -252,7 +251,6 @@ def test_a_run_without_a_picture_gives_a_page(contract: Contract, tmp_path: Path
     assert page.find("svg") == []
 
 
-@settings(deadline=None)
 @given(st.floats(0, 1), st.floats(0, 1))
 def test_the_shown_probability_is_on_its_side_of_the_threshold(
     probability: float, threshold: float
@@ -263,7 +261,6 @@ def test_the_shown_probability_is_on_its_side_of_the_threshold(
     assert len(text) >= 4 or text == repr(probability)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.floats(0, 1) | st.integers(0, 20).map(lambda k: k / 20), st.booleans()))
 )

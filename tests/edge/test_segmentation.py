@@ -40,7 +40,7 @@ def test_all_shipped_pictures_have_the_notebooks_boxes() -> None:
         assert boxes(image) == notebook.boxes(image), path
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     hnp.arrays(
         np.uint8,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edge import Analysis, PictureError, Region, Timings
@@ -102,7 +102,6 @@ def test_the_bytes_are_as_excel_and_rfc_4180_want_them(contract: Contract, tmp_p
 
 
 @pytest.mark.parametrize("start", ["", *"=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"])
-@settings(deadline=None)
 @given(text=st.text(st.sampled_from("=+-@\t\r\n\",;'\ud800\u202e") | st.characters(codec=None)))
 def test_no_text_is_taken_for_a_formula_or_another_cell(
     contract: Contract, start: str, text: str

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edge import Analysis, Analyzer, ModelError, Timings
@@ -71,7 +71,6 @@ def document(labels: tuple[str, ...] = TWO, **changes: Any) -> dict[str, Any]:
     return seven_labels(labels=list(labels), positive=labels[1], threshold=0.31) | changes
 
 
-@settings(deadline=None)
 @given(st.floats(0, 1), st.lists(st.floats(0, 1), min_size=3, max_size=3))
 def test_from_low_on_it_is_uncertain_and_from_high_on_positive(
     probability: float, drawn: list[float]
@@ -88,7 +87,6 @@ def test_from_low_on_it_is_uncertain_and_from_high_on_positive(
         assert contract.decide([1 - p, p], Rule(threshold)) == TWO[int(p >= threshold)]
 
 
-@settings(deadline=None)
 @given(st.floats(0, 1), st.lists(st.floats(0, 1), min_size=3, max_size=3))
 def test_what_a_person_reads_is_on_its_side_of_both_ends(
     probability: float, drawn: list[float]

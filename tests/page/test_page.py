@@ -6,7 +6,6 @@ import http.client
 import io
 import json
 import os
-import time
 import zipfile
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,8 @@ from edge import Analyzer
 from edge.analyzer import read_picture
 from edge.picture.decode import decode
 from edge.results import NOTICE
-from tests.support.page import LiveCamera, Served, served, until
+from tests.conftest import until
+from tests.support.page import LiveCamera, Served, served
 from tests.support.pictures import SAMPLES
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def test_only_the_last_few_captures_wait(page: Served) -> None:
 
 
 def watch(page: Served, path: str) -> http.client.HTTPResponse:
-    connection = http.client.HTTPConnection(*page.address, timeout=20)
+    connection = http.client.HTTPConnection(*page.address, timeout=120)
     connection.request("GET", path)
     return connection.getresponse()
 
@@ -186,9 +186,14 @@ def test_the_live_picture_follows_the_camera_and_nothing_is_decoded_when_nobody_
         until(lambda: abs(next(seen).mean() - 200) < 5)
         assert page.live.lookers == 1
     until(lambda: page.live.lookers == 0)
-    time.sleep(0.1)
+
+    def pass_frames(count: int) -> None:
+        grabbed = camera.grabbed
+        until(lambda: camera.grabbed >= grabbed + count)
+
+    pass_frames(2)  # the one that was on its way
     decoded = camera.decoded
-    time.sleep(0.3)
+    pass_frames(8)
     assert camera.decoded == decoded
 
 

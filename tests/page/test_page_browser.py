@@ -19,9 +19,10 @@ from edge.doctor.finding import Finding
 from edge.page.captures import Captures
 from edge.page.history import History
 from edge.picture.decode import decode
+from tests.conftest import until
 from tests.page.test_page_words import ENGLISH
 from tests.support.browser import Browser, browser
-from tests.support.page import LiveCamera, Served, served, until
+from tests.support.page import LiveCamera, Served, served
 from tests.support.pictures import HELD_OUT, SAMPLES
 
 if TYPE_CHECKING:
@@ -142,8 +143,7 @@ def test_the_live_picture_changes_as_the_camera_does_and_rests_when_nobody_sees_
 def test_a_capture_shows_the_answer_for_the_very_frame_that_it_freezes(
     scene: Any, window: Browser, page: Served, camera: LiveCamera, analyzer: Analyzer
 ) -> None:
-    camera.scene = scene
-    time.sleep(0.2)
+    camera.turn_to(scene)
     window.click("#capture")
     wait(window, "!$('result').hidden && $('frozen').naturalWidth > 0")
     camera.scene = np.zeros_like(scene)  # what comes after doesn't count
@@ -223,8 +223,7 @@ def test_the_history_filters_shows_one_large_and_deletes_after_asking(
     window: Browser, page: Served, camera: LiveCamera
 ) -> None:
     keep(page, note=HOSTILE, place="left arm")
-    camera.scene = SCENES[1]
-    time.sleep(0.2)
+    camera.turn_to(SCENES[1])
     name = keep(page)
     items = page.get("/api/history")["items"]
     labels = {item["label"] for item in items}

@@ -47,7 +47,7 @@ def started(python: str, *options: str | Path) -> Iterator[str]:
             match = re.search(r"http://\S+", line)
         yield match[0]
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(300) == 0
         assert "Traceback" not in process.stderr.read()
 
 

