@@ -18,6 +18,7 @@ keras = pytest.importorskip("keras")
 from edge import Analyzer  # noqa: E402
 from edge.model.file import unpack  # noqa: E402
 from tests.conftest import run_module  # noqa: E402
+from tests.support import converting  # noqa: E402
 from tests.support.notebook import imread  # noqa: E402
 from tests.support.pictures import HELD_OUT, ROOT, SAMPLES  # noqa: E402
 
@@ -158,8 +159,7 @@ def test_a_size_left_open_a_crop_and_the_projects_pictures(tmp_path: Path) -> No
     rules = tmp_path / "thresholds.json"
     rules.write_text('{"threshold": 0.2, "operating_points": {"screening": {"threshold": 0.1}}}')
     size = ["--size", "40x80", "--resize", "crop", "--thresholds", str(rules)]
-    done = run_module(
-        "convert",
+    done = converting.convert(
         *("--weights", str(tmp_path / "open.keras"), *given, *size),
         *("--variants", "float32,int8", "--rounds", "1", "--out", str(tmp_path)),
     )
@@ -192,8 +192,7 @@ def test_one_sigmoid_that_scales_inside_from_an_h5_file(tmp_path: Path) -> None:
     spread = keras.initializers.RandomNormal(stddev=2)
     model = keras.Model(picture, layers.Dense(1, "sigmoid", kernel_initializer=spread)(x))
     model.save(tmp_path / "one.h5")
-    done = run_module(
-        "convert",
+    done = converting.convert(
         *("--weights", str(tmp_path / "one.h5"), "--channel-order", "RGB"),
         *("--variants", "float32,int8", "--rounds", "1", "--out", str(tmp_path)),
     )

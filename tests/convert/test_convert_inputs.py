@@ -18,6 +18,8 @@ pytest.importorskip("keras")
 from convert import __main__ as command
 from convert.errors import UsageError
 from convert.verify.pictures import load_set
+from tests.conftest import run_module
+from tests.support.converting import convert
 from tests.support.pictures import HELD_OUT, ROOT
 
 if TYPE_CHECKING:
@@ -120,27 +122,17 @@ def test_labels_that_no_contract_can_hold_are_wrong_usage(
     assert "1 to 200 printable characters" in capsys.readouterr().err
 
 
-def convert(out: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    arguments = ["--variants", "float32", "--rounds", "1", "--out", str(out)]
-    return subprocess.run(
-        [sys.executable, "-m", "convert", *arguments],
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 def test_whatever_keras_is_set_to_the_same_file_is_made(tmp_path: Path) -> None:
     home = tmp_path / "keras"
     home.mkdir()
     (home / "keras.json").write_text(
         '{"backend": "torch", "floatx": "float16", "image_data_format": "channels_first"}'
     )
-    done = convert(tmp_path / "out", KERAS_BACKEND="jax", KERAS_HOME=str(home))
+    options = ("--variants", "float32", "--rounds", "1", "--out")
+    settings = {**os.environ, "KERAS_BACKEND": "jax", "KERAS_HOME": str(home)}
+    done = run_module("convert", *options, tmp_path / "out", env=settings)
     assert done.returncode == 0, done.stderr
-    assert convert(tmp_path / "plain").returncode == 0
+    assert convert(*options, tmp_path / "plain").returncode == 0
     one, other = (tmp_path / name / "lesion-float32.tflite" for name in ("out", "plain"))
     assert one.read_bytes() == other.read_bytes()
 

@@ -17,9 +17,9 @@ from edge import Analyzer  # noqa: E402
 from edge.model.contract import parse_contract  # noqa: E402
 from edge.model.file import unpack  # noqa: E402
 from models.training.familiar import TAPS, attach, distance, fit_whitening, tap  # noqa: E402
-from tests.conftest import run_module  # noqa: E402
 from tests.convert.test_parity import pictures  # noqa: E402
 from tests.support import skin  # noqa: E402
+from tests.support.converting import convert  # noqa: E402
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,7 +103,7 @@ def test_every_variant_says_what_keras_says(tmp_path: Path) -> None:
     options = ["--preprocessing", "tf", "--rounds", "2", "--out", str(tmp_path / "out")]
     spec = ["--weights", str(tmp_path / "model.keras")]
     budget = ["--familiar", "0.5", "--max-delta", "int8=0.1", "--mean-delta", "int8=0.1"]
-    done = run_module("convert", *spec, *options, *budget, timeout=600)
+    done = convert(*spec, *options, *budget)
     assert done.returncode == 0, done.stderr
     rng = np.random.default_rng(0)
     far = [np.zeros((32, 32, 3), np.uint8), np.full((32, 32, 3), 255, np.uint8)]
@@ -126,7 +126,7 @@ def test_every_variant_says_what_keras_says(tmp_path: Path) -> None:
 def test_someones_own_file_is_packed_with_what_its_last_output_means(tmp_path: Path) -> None:
     options = ["--channel-order", "BGR", "--familiar", "0.5", "--out", str(tmp_path)]
     options += ["--labels", "benign,malignant"]
-    done = run_module("convert", "--tflite", str(skin.FLATBUFFER), *options)
+    done = convert("--tflite", str(skin.FLATBUFFER), *options)
     assert done.returncode == 0, done.stderr
     analysis = Analyzer(tmp_path / "skin.tflite").analyze(np.zeros((16, 16, 3), np.uint8))
     assert (analysis.familiar, analysis.label) == (False, "uncertain")

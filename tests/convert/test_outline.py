@@ -12,7 +12,6 @@ import pytest
 
 keras = pytest.importorskip("keras")
 
-from convert.__main__ import main  # noqa: E402
 from convert.about import read_about  # noqa: E402
 from convert.errors import UsageError, WeightsError  # noqa: E402
 from convert.meaning import outline_pixels  # noqa: E402
@@ -26,6 +25,7 @@ from edge.model.classifier import Classifier  # noqa: E402
 from edge.model.file import unpack, unpack_outline  # noqa: E402
 from tests.conftest import run_module  # noqa: E402
 from tests.edge.test_old_runtime import PYTHON  # noqa: E402
+from tests.support.converting import convert  # noqa: E402
 from tests.support.notebook import imread  # noqa: E402
 from tests.support.pictures import CALIBRATION, HELD_OUT, SAMPLES  # noqa: E402
 
@@ -117,7 +117,7 @@ def options(folder: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def converted(folder: Path) -> Run:
     more = ("--licence", "CC0-1.0", "--evaluation", folder / "figures.json")
-    done = run_module("convert", *options(folder), "--variants", ",".join(LEAST), *more)
+    done = convert(*options(folder), "--variants", ",".join(LEAST), *more)
     assert done.returncode == 0, done.stderr
     return done
 
@@ -166,13 +166,13 @@ def test_the_outline_is_that_of_keras(folder: Path, converted: Run, variant: str
 
 @pytest.mark.slow
 def test_an_outline_over_budget_is_named_and_nothing_is_written(
-    folder: Path, capfd: pytest.CaptureFixture[str]
+    folder: Path,
 ) -> None:
-    more = ("--variants", "int8", "--outline-jaccard", "int8=1", "--out", str(folder / "none"))
-    assert main([*options(folder), *more]) == 1
-    stderr = capfd.readouterr().err
-    assert "int8: the outline's mean Jaccard index is 0.9" in stderr
-    assert "or --outline-jaccard" in stderr
+    more = ("--variants", "int8", "--outline-jaccard", "int8=1", "--out", folder / "none")
+    done = convert(*options(folder), *more)
+    assert done.returncode == 1
+    assert "int8: the outline's mean Jaccard index is 0.9" in done.stderr
+    assert "or --outline-jaccard" in done.stderr
     assert not (folder / "none").exists()
 
 

@@ -48,7 +48,7 @@ def test_fault_26_200_threads_over_one_analyzer_give_the_answers_of_one(
     def work(number: int) -> list[tuple[Any, ...]]:
         together.wait(WAIT_S)
         # Each begins elsewhere, so that at any time there are all pictures at once.
-        turned = [(number + step) % len(sources) for step in range(6)]
+        turned = [(number + step) % len(sources) for step in range(2)]
         return [(index, *answer(analyzer, sources[index])) for index in turned]
 
     with ThreadPoolExecutor(THREADS) as pool:
@@ -137,7 +137,7 @@ def test_fault_23_a_model_replaced_while_running_changes_no_answer(
     swapper.start()
     loaded = refused = 0
     try:
-        for _ in range(400):
+        while min(loaded, refused) < 20:
             assert running.analyze(picture).probability == answers[contents[0]]
             try:
                 probability = Analyzer(path, threads=1).analyze(picture).probability
@@ -149,8 +149,6 @@ def test_fault_23_a_model_replaced_while_running_changes_no_answer(
     finally:
         stop.set()
         swapper.join(WAIT_S)
-    assert loaded
-    assert refused
 
 
 def test_a_picture_replaced_while_it_is_read_is_one_or_the_other(tmp_path: Path) -> None:
