@@ -38,8 +38,11 @@ check: .venv/made
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
+# One more than there are processors: many tests wait, for a camera or by a clock.
+PROCESSES ?= $(shell expr `getconf _NPROCESSORS_ONLN` + 1)
 test: check $(if $(OLD_PYTHON),.venv-tflite-runtime/made)
-	.venv/bin/pytest
+	.venv/bin/pytest --numprocesses $(PROCESSES) --maxprocesses 5 --dist loadfile \
+		--no-loadscope-reorder --benchmark-disable
 
 test-pi: .venv/made
 	.venv/bin/python -m tests.pi
