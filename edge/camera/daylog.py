@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,39 @@ from edge.files import open_regular, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+_NUMBER = re.compile(rb'^\{"id": "[0-9a-f]{8}-(\d{10})"', re.MULTILINE)
+_TAIL, _TAIL_MOST = 8192, 1 << 20
+
+
+def line_id(run: str, number: int) -> str:
+    """Return what a line is known by: the run of the program that wrote it, and its number."""
+    return f"{run}-{number:010}"
+
+
+def line_number(line: bytes) -> int:
+    """Return the number of a line as :meth:`DayLogs.append` writes it; 0 if it has none."""
+    match = _NUMBER.match(line)
+    return int(match[1]) if match else 0
+
+
+def tail(path: str) -> tuple[int, int]:
+    """Return the largest number among a log's last lines, 0 for none, and where the last begins.
+
+    Raises:
+        OSError: as the system says it.
+
+    """
+    with open_regular(path) as stream:
+        size, back = stream.seek(0, os.SEEK_END), _TAIL
+        while True:
+            start = stream.seek(max(0, size - back))
+            data = stream.read(size - start)
+            numbers = [int(number) for number in _NUMBER.findall(data)]
+            if numbers or start == 0 or data.count(b"\n") > 1 or back > _TAIL_MOST:
+                before = data.rfind(b"\n", 0, max(0, data.rfind(b"\n")))
+                return max(numbers, default=0), start + before + 1
+            back *= 8
 
 
 class DayLogs:

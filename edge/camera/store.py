@@ -1,9 +1,9 @@
 """Saves snapshots on a disk that may be full, read-only or cut off from its power any moment.
 
 In the folder: ``snapshot-<UTC>-<run>-<number>.jpg``, the annotated pictures, each written whole
-or not at all, and ``snapshots-<day>.jsonl``, a line for each snapshot.  A picture carries its own
-line in a JPEG comment, so that the two belong together whatever happens between them: a line that
-is missing is written again from the picture at the next start.
+or not at all, and ``snapshots-<day>.jsonl``, a line for each snapshot, with run and number as its
+``id``.  A picture carries its own line in a JPEG comment, so that the two belong together whatever
+happens between them: a line that is missing is written again from the picture at the next start.
 
 The clock may go back, on a board without one of its own to 1970: what is oldest is told by the
 number, which goes on from the largest in the folder.
@@ -27,15 +27,16 @@ from edge.files import printable, write_atomically
 from edge.model.rule import UNCERTAIN
 from edge.picture.comment import add_comment, read_comment
 
-from .daylog import DayLogs
+from .daylog import DayLogs, line_id, tail
 from .lock import LOCK, lock
+from .sent import read_sent
 
 if TYPE_CHECKING:
     from .snapshot import Snapshot
 
 _LOG = logging.getLogger("edge.camera")
 PICTURE_NAME = re.compile(r"snapshot-\d{8}T\d{6}\.\d{3}Z-[0-9a-f]{8}-\d{10}\.jpg")
-_TEMPORARY = re.compile(r"\.snapshot-[\w.-]+\.(?:jpg|jsonl)\.\d+-[0-9a-f]{8}\.tmp")
+_TEMPORARY = re.compile(r"\.snapshots?-[\w.-]+\.(?:jpg|jsonl?)\.\d+-[0-9a-f]{8}\.tmp")
 LOG_NAME = re.compile(r"snapshots-\d{8}\.jsonl")
 _LOGS_MENDED = 2
 Policy: TypeAlias = Literal["all", "positive", "changed"]
@@ -79,6 +80,8 @@ class Store:
         self._told_of_lock = False
         self._one_at_a_time = threading.Lock()
         self.saved = 0
+        self.logged = 0
+        """The number of the last snapshot whose line is on the disk for sure."""
         self.reason: str | None = None
         """Why nothing can be saved just now; None if all is well."""
         try:
@@ -134,6 +137,7 @@ class Store:
         try:
             if not os.path.isdir(self.folder) or self._lock is None:
                 self._set_up()
+            self._number += 1  # also of one that can't be saved: it is missed then
             self._make_room(f"{snapshot.captured_at:%Y%m%d}")
             path = self._write(snapshot, picture=picture)
         except OSError as error:
@@ -151,14 +155,13 @@ class Store:
             self._lock = None
 
     def _write(self, snapshot: Snapshot, *, picture: bool) -> str | None:
-        self._number += 1
         at = snapshot.captured_at
-        line = snapshot.to_dict()
+        line = {"id": line_id(self._run, self._number), **snapshot.to_dict()}
         path = None
         if picture and snapshot.analysis is not None:
             # No colon: the folder may lie on a FAT file system.
             stamp = f"{at:%Y%m%dT%H%M%S}.{at.microsecond // 1000:03}Z"
-            name = f"snapshot-{stamp}-{self._run}-{self._number:010}.jpg"
+            name = f"snapshot-{stamp}-{line['id']}.jpg"
             path = os.path.join(self.folder, name)
             line["saved"] = name
             jpeg = encode_annotated(path, snapshot.frame.image_bgr, snapshot.analysis)
@@ -172,6 +175,7 @@ class Store:
                 self._remove(self._pictures.pop())
                 self.saved -= 1
             raise
+        self.logged = self._number
         return path
 
     def _make_room(self, today: str) -> None:
@@ -187,12 +191,17 @@ class Store:
             self._remove(self._pictures.popleft())
 
     def _remove_old_logs(self, today: str) -> None:
-        """Remove the logs of days of which no picture is left, but not the one to write to."""
+        """Remove logs of days of which no picture is left, as many as it takes.
+
+        The one to write to stays.
+        """
         oldest = self._pictures[0][9:17] if self._pictures else "99999999"
         kept = {today, *(name[9:17] for name in self._pictures)}
-        for name in filter(LOG_NAME.fullmatch, os.listdir(self.folder)):
+        for name in sorted(filter(LOG_NAME.fullmatch, os.listdir(self.folder))):
             if name[10:18] < oldest and name[10:18] not in kept:
                 self._remove(name)
+                if self._free() >= self._min_free:
+                    return
 
     def _free(self) -> int:
         return shutil.disk_usage(self.folder).free
@@ -222,13 +231,16 @@ class Store:
         for name in filter(_TEMPORARY.fullmatch, names):
             self._remove(name)
         self._pictures = deque(sorted(filter(PICTURE_NAME.fullmatch, names), key=_number))
-        if self._pictures:
-            self._number = max(self._number, _number(self._pictures[-1]))
-        # Only what was written last can be torn; a year of logs is too much to read.
-        logs = sorted(
-            filter(LOG_NAME.fullmatch, names),
-            key=lambda name: os.path.getmtime(os.path.join(self.folder, name)),
+        logs = list(filter(LOG_NAME.fullmatch, names))
+        paths = [os.path.join(self.folder, log) for log in logs]
+        self._number = max(
+            self._number,
+            *map(_number, list(self._pictures)[-1:]),
+            *(tail(path)[0] for path in paths),
+            read_sent(self.folder).most or 0,  # or new ones would be taken for sent
         )
+        # Only what was written last can be torn; a year of logs is too much to read.
+        logs.sort(key=lambda name: os.path.getmtime(os.path.join(self.folder, name)))
         # The clock may have gone back: the last by their times need not be the last written.
         newest = {name[9:17] for name in list(self._pictures)[-_LOGS_MENDED:]}
         days = {name[10:18] for name in logs[-_LOGS_MENDED:]}
@@ -244,6 +256,7 @@ class Store:
             ]
             if missing:
                 self._logs.append(day, missing)
+        self.logged = self._number
 
     def _degrade(self, error: OSError) -> None:
         reason = error.strerror or str(error)

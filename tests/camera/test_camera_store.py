@@ -359,19 +359,20 @@ def test_a_lock_that_nfs_refuses_is_another_loops(
         Store(str(tmp_path))
 
 
-def test_logs_of_days_without_pictures_go_first_when_space_is_short(
+def test_logs_of_days_without_pictures_go_first_as_many_as_it_takes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Store(str(tmp_path), keep=1)
     for day in range(3):
         store.save(_snapshot(day, days=day))
     assert len(list(tmp_path.glob("*.jsonl"))) == 3
-    free = iter([0, 10**12])
+    oldest = tmp_path / "snapshots-20260101.jsonl"
     monkeypatch.setattr(store, "_min_free", 1000)
-    monkeypatch.setattr(store, "_free", lambda: next(free))
+    monkeypatch.setattr(store, "_free", lambda: 0 if oldest.exists() else 10**12)
     monkeypatch.setattr(store, "_keep", None)
     assert store.save(_snapshot(3, days=3)) is not None
     assert sorted(p.name for p in tmp_path.glob("*.jsonl")) == [
+        "snapshots-20260102.jsonl",
         "snapshots-20260103.jsonl",
         "snapshots-20260104.jsonl",
     ]
