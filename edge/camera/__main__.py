@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +21,16 @@ from .arguments import loop_settings, open_analyzer, parse
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import FrameType
+
+    from edge.doctor.finding import Finding
+    from edge.mqtt.publisher import Publisher
 
     from .interfaces import Camera, Viewer
     from .loop import SnapshotLoop
     from .snapshot import Snapshot
+    from .store import Store
 
 
 def main(
@@ -57,7 +62,9 @@ def _work(options: argparse.Namespace) -> int:
         logging.basicConfig(
             format="edge.camera: %(message)s", level=logging.INFO, stream=sys.stderr, force=True
         )
-        return check(options, open_camera) if options.check else _loop(options, open_camera())
+        if not options.check:
+            return _loop(options, open_camera())
+        return check(options, open_camera, _check_broker if options.mqtt else None)
 
 
 def _loop(options: argparse.Namespace, camera: Camera) -> int:
@@ -68,6 +75,7 @@ def _loop(options: argparse.Namespace, camera: Camera) -> int:
     if sys.stdout is None:
         raise OutputError("standard output is closed")
     serve, live = _import_page() if options.page else (None, None)
+    publish = _import_mqtt(options) if options.mqtt else None
     analyzer = open_analyzer(options)
     store = None
     if options.save != "none":
@@ -78,14 +86,17 @@ def _loop(options: argparse.Namespace, camera: Camera) -> int:
             min_free_bytes=options.min_free,
             positive=analyzer.contract.positive,
         )
+    publisher = None
+    if publish is not None and store is not None:
+        publisher = publish(store, analyzer.contract.positive)
     systemd = SystemdNotifier()
-    status = [StatusFile(options.status_file, store)] if options.status_file else []
+    status = [StatusFile(options.status_file, store, publisher)] if options.status_file else []
     loop = SnapshotLoop(
         camera,
         analyzer,
         loop_settings(options),
         store=store,
-        notifiers=[systemd, *status],
+        notifiers=[systemd, *status, *([] if publisher is None else [publisher])],
         viewer=live,
     )
     if serve is not None:
@@ -107,21 +118,49 @@ def _loop(options: argparse.Namespace, camera: Camera) -> int:
         if number == 0 and not options.json:
             say(NOTICE)
     systemd.stopping()
+    if publisher is not None:
+        publisher.close()
     return 0
 
 
 def _import_page() -> tuple[Any, Viewer]:
-    try:
+    with _of_extra("page"):
         from edge.page.live import Live
         from edge.page.serve import serve
+    return serve, Live()
+
+
+def _import_mqtt(options: argparse.Namespace) -> Callable[[Store, str], Publisher]:
+    with _of_extra("mqtt"):
+        from edge.mqtt.broker import broker
+        from edge.mqtt.publisher import publish
+    return partial(
+        publish,
+        broker(options),
+        pictures=options.mqtt_pictures,
+        discovered_below=options.mqtt_discovery,
+    )
+
+
+def _check_broker(options: argparse.Namespace) -> Finding:
+    with _of_extra("mqtt"):
+        from edge.mqtt.broker import broker
+        from edge.mqtt.connection import check_broker
+    return check_broker(broker(options))
+
+
+@contextmanager
+def _of_extra(name: str) -> Iterator[None]:
+    """Where an extra isn't installed, say by which command it is."""
+    try:
+        yield
     except ModuleNotFoundError as error:
         if str(error.name).startswith("edge"):
             raise
         from edge.libraries import extra
 
-        missing = f"{error.name} is missing, which the page needs: {extra('page')}"
+        missing = f"{error.name} is missing, which --{name} needs: {extra(name)}"
         raise LesionEdgeError(missing) from error
-    return serve, Live()
 
 
 def _listen(loop: SnapshotLoop) -> None:

@@ -51,8 +51,16 @@ _PAGE_HASH = """\
 always ask for a token, and keep its hash in this file: the token is printed once, and made anew
 where the file is missing"""
 _CHECK = """\
-take three snapshots as the loop does, try model and disk, save nothing, say what is wrong and how
-to mend it, and end"""
+take three snapshots as the loop does, try model, disk and broker, save nothing, say what is wrong
+and how to mend it, and end"""
+_MQTT = """\
+send each snapshot to an MQTT broker, once and in order: mqtts://HOST/PREFIX, or mqtt:// without
+encryption; what isn't sent yet waits in --out (default PREFIX: lesion-edge/ and the host's name)"""
+_LOGIN = """\
+user and password, a line each; or LESION_EDGE_MQTT_USER and LESION_EDGE_MQTT_PASSWORD in the
+environment"""
+_DISCOVERY = """\
+below which topic Home Assistant looks for devices; '' for none (default: homeassistant)"""
 
 
 def parse(
@@ -98,6 +106,15 @@ def parse(
     name = "a host name that leads to this machine, such as a proxy's (may be repeated)"
     add("--page-name", action="append", default=[], metavar="NAME", help=name)
     add("--page-token", type=path, metavar="FILE", help=_PAGE_HASH)
+    add("--mqtt", metavar="ADDRESS", help=_MQTT)
+    add("--mqtt-login", type=path, metavar="FILE", help=_LOGIN)
+    trusted = "who may have signed the broker's certificate (default: whom the system trusts)"
+    add("--mqtt-ca", type=path, metavar="FILE", help=trusted)
+    own = "this device's own certificate, and its key unless --mqtt-key has it"
+    add("--mqtt-cert", type=path, metavar="FILE", help=own)
+    add("--mqtt-key", type=path, metavar="FILE", help="the key of --mqtt-cert")
+    add("--mqtt-pictures", action="store_true", help="send the annotated pictures, too")
+    add("--mqtt-discovery", default="homeassistant", metavar="TOPIC", help=_DISCOVERY)
     parser.set_defaults(**defaults)
     try:
         given = _from_files(sys.argv[1:] if arguments is None else arguments)
@@ -109,6 +126,8 @@ def parse(
         parser.error(
             f"unknown: {', '.join(names)}" if names else "a camera is named with --source in front"
         )
+    if options.mqtt is not None and options.save == "none":
+        parser.error("--mqtt: results wait in the folder of --out, so not with --save none")
     return options
 
 

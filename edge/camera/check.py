@@ -49,7 +49,11 @@ _FIX_DAMAGED = {
 }
 
 
-def check(options: argparse.Namespace, open_camera: Callable[[], Camera]) -> int:
+def check(
+    options: argparse.Namespace,
+    open_camera: Callable[[], Camera],
+    check_broker: Callable[[argparse.Namespace], Finding] | None = None,
+) -> int:
     """Print findings on everything a loop of these options needs; return 1 if any failed."""
     findings = [
         check_runtime(options.model, options.contract),
@@ -67,6 +71,8 @@ def check(options: argparse.Namespace, open_camera: Callable[[], Camera]) -> int
         findings.append(check_lock(options.out, folder) if folder.level == "ok" else folder)
     if options.status_file:
         findings.append(check_status_file(options.status_file))
+    if check_broker is not None:
+        findings.append(check_broker(options))
     print_findings(findings, as_json=options.json)
     return 1 if failed(findings) else 0
 

@@ -23,7 +23,7 @@ from .supervisor import Supervisor
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from .frames import Frame
+    from .frames import Frame, FrameState
     from .interfaces import Camera, Clock, Notifier, PictureAnalyzer, SnapshotStore, Viewer
 
 _LOG = logging.getLogger("edge.camera")
@@ -97,6 +97,7 @@ class SnapshotLoop:
         self._counts: Counter[str] = Counter()
         self._captures: deque[Future[Snapshot]] = deque()
         self._last_good: Snapshot | None = None
+        self._frame_state: FrameState | None = None
         self._useless = 0
         self._told_s = float("-inf")
 
@@ -111,6 +112,7 @@ class SnapshotLoop:
             reason=camera.reason,
             counts=dict(self._counts),
             last_good=self._last_good,
+            frame_state=self._frame_state,
         )
 
     def stop(self) -> None:
@@ -225,6 +227,7 @@ class SnapshotLoop:
 
     def _count(self, snapshot: Snapshot, kind: str) -> None:
         now, state = self._clock.monotonic(), snapshot.frame_state
+        self._frame_state = state
         self._counts.update((kind, state))
         if snapshot.analysis is not None:
             self._last_good = snapshot

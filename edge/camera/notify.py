@@ -10,7 +10,7 @@ import logging
 import os
 import socket
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from edge.doctor import board
 from edge.files import printable, write_atomically
@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from .store import Store
 
 _LOG = logging.getLogger("edge.camera")
+
+
+class Sender(Protocol):
+    """What sends snapshots on; :class:`edge.mqtt.publisher.Publisher` is one."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return how it is doing, as plain JSON types."""
 
 
 class SystemdNotifier:
@@ -57,14 +64,15 @@ class StatusFile:
     Put it on a file system in memory, such as ``/run``: it wears an SD card otherwise.
     """
 
-    def __init__(self, path: str, store: Store | None) -> None:
-        self._path, self._store = path, store
+    def __init__(self, path: str, store: Store | None, sender: Sender | None = None) -> None:
+        self._path, self._store, self._sender = path, store, sender
         self._told = False
 
     def cycle(self, status: Status) -> None:
         """Write the file; a disk that fails is no reason to stop, and told once."""
+        told = json.dumps(health(status, self._store, self._sender))
         try:
-            write_atomically(self._path, json.dumps(health(status, self._store)).encode() + b"\n")
+            write_atomically(self._path, told.encode() + b"\n")
         except OSError as error:
             if not self._told:
                 what = f"{printable(self._path)}: the status can't be written"
@@ -84,8 +92,8 @@ def summary(status: Status) -> str:
     return text.replace("\n", " ")
 
 
-def health(status: Status, store: Store | None) -> dict[str, Any]:
-    """Return counts, last good snapshot, camera, disk and board, as plain JSON types."""
+def health(status: Status, store: Store | None, sender: Sender | None = None) -> dict[str, Any]:
+    """Return counts, last good snapshot, camera, disk, sending and board, as plain JSON types."""
     throttling = board.throttling()
     saving = store and {"folder": store.folder, "saved": store.saved, "not_saving": store.reason}
     return {
@@ -97,7 +105,9 @@ def health(status: Status, store: Store | None) -> dict[str, Any]:
         },
         "counts": dict(status.counts),
         "last_good": status.last_good and status.last_good.to_dict(),
+        "frame_state": status.frame_state,
         "store": saving,
+        **({} if sender is None else {"mqtt": sender.to_dict()}),
         "temperature_c": board.temperature_c(),
         "throttling": None if throttling is None else list(throttling),
     }

@@ -72,3 +72,5 @@ class Status:
     counts: Mapping[str, int]
     """Snapshots, and of each frame state, and ``skipped`` places of the cadence."""
     last_good: Snapshot | None
+    frame_state: FrameState | None = None
+    """Of the last snapshot or capture, good or not."""

@@ -1,0 +1,1 @@
+"""Tests of what a camera tells its fleet's broker."""
