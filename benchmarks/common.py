@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from .turns import seconds
+from edge.bench.turns import seconds
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = ROOT / "models" / "lesion-int8.tflite"

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from edge.bench.turns import PERCENTS, summary
+
 from .common import ROOT
-from .turns import PERCENTS, summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import cv2
 
 from edge import Analyzer, PictureError
+from edge.bench.turns import take_turns
 from edge.cli.sources import expand
 
 from .common import MODEL, make_parser
-from .turns import take_turns
 
 if TYPE_CHECKING:
     from edge import Region

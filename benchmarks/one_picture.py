@@ -13,9 +13,9 @@ from pathlib import Path
 import cv2
 
 from edge import Analyzer
+from edge.bench.turns import take_turns
 
 from .common import MODEL, PICTURE, make_parser
-from .turns import take_turns
 
 SETTINGS = {
     "one thread": (1, False),

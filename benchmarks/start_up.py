@@ -9,10 +9,10 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from edge.bench.turns import ratio, summary, take_turns
 from edge.model.file import unpack
 
 from .common import MODEL, PICTURE, make_parser, process_seconds
-from .turns import ratio, summary, take_turns
 
 BARE = """
 import sys

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING
 import cv2
 
 from edge import Analyzer
+from edge.bench.turns import ratio, seconds, take_turns
 from edge.cli.sources import expand
 from edge.parallel import default_threads
 
 from .common import ROOT, make_parser
-from .turns import ratio, seconds, take_turns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

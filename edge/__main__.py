@@ -19,6 +19,7 @@ COMMANDS = {
     "camera": ("edge.camera.__main__", "the same through a camera, every few seconds, for months"),
     "page": ("edge.page.__main__", "the same in a browser: look, press a button, see; history"),
     "models": ("edge.models", "the models that are here: size, milliseconds, how good, licence"),
+    "bench": ("edge.bench.__main__", "how fast each variant is here, and which to use"),
     "doctor": ("edge.doctor.__main__", "what keeps pictures from being analysed here, and the fix"),
     "convert": ("convert.__main__", "turn a trained model.h5 into verified model files"),
 }

@@ -65,7 +65,11 @@ class Analyzer:
 
     Args:
         model: the name of a model that the package ships (``notebook``, the default, or
-            ``dermoscopy``), or a model file made by ``python -m convert``.
+            ``dermoscopy``), or a model file made by ``python -m convert``, or a folder of them.
+        variant: ``int8``, ``float16``, ``float32`` or ``dynamic``, where the model has several;
+            None is the one that is fastest on this processor, by the rule in
+            :func:`edge.model.named.preferred`.  Their answers differ within the budget that
+            each had to pass when it was converted.
         threads: how many cores to use; None is all that this process may, four at most.  The
             interpreter gets that many threads, and from two on the regions are found beside it;
             :meth:`analyze_many` works on that many pictures at once.  No answer depends on it.
@@ -84,7 +88,8 @@ class Analyzer:
 
     Raises:
         ModelError: the model file is missing, damaged, or asks for what this runtime can't do; or
-            it has no network for an outline that is asked for, or no such operating point.
+            it has no network for an outline that is asked for, or no such operating point or
+            variant.
         RuntimeMissingError: no TFLite runtime that works is installed.
         ValueError: the threshold is not in 0..1 or there is an operating point beside it, there
             are fewer threads than one, or there is no such segmentation.
@@ -95,6 +100,7 @@ class Analyzer:
         self,
         model: str | os.PathLike[str] | None = None,
         *,
+        variant: str | None = None,
         threads: int | None = None,
         threshold: float | None = None,
         operating_point: str | None = None,
@@ -113,7 +119,9 @@ class Analyzer:
             known = ", ".join(SEGMENTATIONS)
             raise ValueError(f"segmentation must be one of {known}, is {segmentation!r}")
         self.threads = default_threads() if threads is None else threads
-        self._classifier = Classifier(model, num_threads=self.threads, contract=contract)
+        self._classifier = Classifier(
+            model, variant=variant, num_threads=self.threads, contract=contract
+        )
         self.rule = self.contract.rule if threshold is None else Rule(threshold)
         """How labels are chosen."""
         if operating_point is not None:

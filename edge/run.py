@@ -117,6 +117,7 @@ def _analyse_all(options: argparse.Namespace) -> int:
     with quiet_native_stderr():
         analyzer = Analyzer(
             options.model,
+            variant=options.variant,
             threads=options.threads,
             threshold=options.threshold,
             operating_point=options.operating_point,

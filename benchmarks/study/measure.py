@@ -12,18 +12,19 @@ import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from benchmarks import environment
 from benchmarks.common import ROOT, make_parser
+from edge.bench import environment
 from edge.cli.terminal import say
 from edge.parallel import usable_cores
 
 from . import networks, report, whole
 from .networks import COMPACT, DENSE
-from .peers import PEERS, REWRITTEN, KerasPredict, Peer, set_keras_threads
+from .peers import FLOAT32_PEER, PEERS, REWRITTEN, KerasPredict, Peer, set_keras_threads
 from .timing import INVOKES, WrongAnswerError, answers, check_answers, figures, time_routes
 
 if TYPE_CHECKING:
@@ -39,10 +40,16 @@ def main() -> int:
     add("--threads", type=int, nargs="*", default=[cores], help=f"besides 1 (default: {cores})")
     add("--rounds", type=int, default=40, help="turns of a route; besides 1 thread a quarter of it")
     add("--cold-rounds", type=int, default=10, help="processes (default: 10)")
+    busy = (
+        "where others use the machine: one thread's invokes only, by the process' time on the"
+        " processor, without Keras: the float32 file's answers are the reference"
+    )
+    add("--busy", action="store_true", help=busy)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="lesion-edge-study-") as name:
         folder = Path(name)
-        measured = measure(folder, options.threads, options.rounds, options.cold_rounds)
+        threads = [] if options.busy else options.threads
+        measured = measure(folder, threads, options.rounds, options.cold_rounds, busy=options.busy)
         result = without_folders(measured, [folder, ROOT, Path(sys.prefix), Path.home()])
     path = report.RESULTS / environment.slug(result["environment"]) / report.RESULT
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,7 +58,9 @@ def main() -> int:
     return 0
 
 
-def measure(folder: Path, threads: Sequence[int], rounds: int, cold_rounds: int) -> dict[str, Any]:
+def measure(
+    folder: Path, threads: Sequence[int], rounds: int, cold_rounds: int, *, busy: bool = False
+) -> dict[str, Any]:
     """Make all files, time the routes in a process for each number of threads, and the rest."""
     origins = networks.make(folder)
     before = environment.state()
@@ -61,9 +70,11 @@ def measure(folder: Path, threads: Sequence[int], rounds: int, cold_rounds: int)
     for count in sorted({1, *threads}):
         turns = rounds if count == 1 else max(1, rounds // 4)
         say(f"{count} threads: {turns} turns of each route")
-        sessions[str(count)] = apart(time_all, folder, count, turns, missing)
-    say("cold starts")
-    cold = whole.cold(folder, cold_rounds)
+        sessions[str(count)] = apart(partial(time_all, busy=busy), folder, count, turns, missing)
+    cold = {}
+    if not busy:
+        say("cold starts")
+        cold = {"cold": {"rounds": cold_rounds, **whole.cold(folder, cold_rounds)}}
     after = environment.state()
     return {
         "schema": 1,
@@ -73,7 +84,8 @@ def measure(folder: Path, threads: Sequence[int], rounds: int, cold_rounds: int)
         "invokes_per_turn": INVOKES,
         "sets": sets,
         "threads": sessions,
-        "cold": {"rounds": cold_rounds, **cold},
+        "busy": busy,
+        **cold,
     }
 
 
@@ -112,25 +124,34 @@ def reason(error: Exception) -> str:
 
 
 def time_all(
-    folder: Path, threads: int, rounds: int, missing: dict[str, dict[str, str]]
+    folder: Path,
+    threads: int,
+    rounds: int,
+    missing: dict[str, dict[str, str]],
+    *,
+    busy: bool = False,
 ) -> dict[str, Any]:
     """Open every peer on every network, and time those that answer as Keras does, in turns."""
-    set_keras_threads(threads)
+    if not busy:
+        set_keras_threads(threads)
     images = [*networks.pictures("samples"), *networks.pictures("held_out")]
     routes, sets = {}, {}
     for name in (DENSE, COMPACT):
-        expected = answers(KerasPredict(folder / name, threads), images)
+        reference = (FLOAT32_PEER.open if busy else KerasPredict)(folder / name, threads)
+        expected = answers(reference, images)
         sets[name] = entries = {key: {"missing": why} for key, why in missing[name].items()}
         for peer in _peers(folder / name):
-            if peer.name in entries:
+            if peer.name in entries or (busy and peer.source == networks.WEIGHTS):
                 continue
             entries[peer.name], route = open_checked(peer, folder / name, threads, images, expected)
             if route is not None:
                 routes[name, peer.name] = route
-    turns = time_routes(routes, images, rounds, threads)
+    clock = time.process_time if busy else time.perf_counter
+    turns = time_routes(routes, images, rounds, threads, clock)
     for (name, key), taken in turns.items():
         sets[name][key] |= figures(taken, turns[name, REWRITTEN])
-    return {"rounds": rounds, "sets": sets, "whole": whole.warm(folder, threads, rounds)}
+    pictures = {} if busy else {"whole": whole.warm(folder, threads, rounds)}
+    return {"rounds": rounds, "sets": sets, **pictures}
 
 
 def without_folders(result: dict[str, Any], folders: list[Path]) -> dict[str, Any]:

@@ -192,11 +192,12 @@ def _tflite(name: str, setup: str, source: str, *, ours: bool = False) -> Peer:
     return Peer(name, ("ai-edge-litert",), setup, source, partial(_Tflite, source), ours=ours)
 
 
+FLOAT32_PEER = _tflite("TFLite float32", "XNNPACK", FLOAT32)
 PEERS = (
     _tflite(REWRITTEN, "the same int8 values", f"{OURS}/lesion-int8.tflite", ours=True),
     _tflite(PLAIN_INT8, "as the quantiser makes it", f"{PLAIN}/lesion-int8.tflite"),
     _tflite(PLAIN_KEPT, "as the quantiser makes it", f"{KEPT}/lesion-int8.tflite"),
-    _tflite("TFLite float32", "XNNPACK", FLOAT32),
+    FLOAT32_PEER,
     _tflite("TFLite float16", "weights only", f"{PLAIN}/lesion-float16.tflite"),
     _tflite("TFLite dynamic", "int8 weights, dynamic range", f"{PLAIN}/lesion-dynamic.tflite"),
     Peer(

@@ -27,7 +27,8 @@ def draw(result: Mapping[str, Any], folder: Path) -> None:
     shipped = [name for name in session["sets"] if name != DENSE]
     _latency(session, [DENSE], "dense network", folder / "latency-dense.png")
     _latency(session, shipped, "shipped weights", folder / "latency-shipped.png")
-    _stages(session["whole"]["stages_ms"], folder / "frame.png")
+    if "whole" in session:
+        _stages(session["whole"]["stages_ms"], folder / "frame.png")
 
 
 def _latency(session: Any, sets: Sequence[str], title: str, path: Path) -> None:

@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge.model.named import preferred
+
 from .networks import COMPACT, DENSE
 from .peers import PLAIN_INT8, PLAIN_KEPT, REWRITTEN
 from .whole import NOTEBOOK
@@ -77,9 +79,9 @@ def to_markdown(result: Mapping[str, Any], plots: Sequence[str]) -> str:
         _PREFACE,
         "## Aims",
         _aims(result),
+        _choice(result),
         *_networks(result),
-        "## Whole picture",
-        _whole(result["threads"]["1"]["whole"], result["cold"]),
+        *(["## Whole picture", _whole(result)] if "cold" in result else []),
         "## Threads",
         _threads(result["threads"]),
         *(f"![{plot.removesuffix('.png')}]({plot})" for plot in plots),
@@ -119,6 +121,8 @@ def aims(result: Mapping[str, Any]) -> Iterator[tuple[str, str, float, Mapping[s
     ):
         against, entry = found or ("", None)
         yield text, against, wanted, (entry or {}).get("times_ours")
+    if "cold" not in result:
+        return
     for text, against, wanted, part in (
         ("whole picture, warm", "the notebook's way, Keras, model.predict", 10, session["whole"]),
         ("whole picture, cold", "the notebook's way, process start to answer", 20, result["cold"]),
@@ -140,6 +144,28 @@ def _aims(result: Mapping[str, Any]) -> str:
     ]
     heads = ("times ours, one thread", "compared with", "aim", "measured (p5 to p95)", "")
     return table(heads, rows, left=2)
+
+
+def _choice(result: Mapping[str, Any]) -> str:
+    """Say how the variant that the edge's rule takes on this processor stands, dense."""
+    variant = preferred(result["environment"]["flags"])[0]
+    session = result["threads"]["1"]
+    routes = timed(session["sets"][DENSE])
+    ms = {key: entry["ms"]["p50"] for key, entry in routes}
+    ours = ms.get(REWRITTEN if variant == "int8" else f"TFLite {variant}")
+    if ours is None:
+        return ""
+    best = next((key for key in ms if "TFLite" not in key and key != REWRITTEN), None)
+    text = f"On this processor `lesion-edge` runs {variant}: {_ms(ours)} ms with dense weights"
+    if best is not None:
+        share = f"{ms[best] / ours:.2f} of the speed of the best peer"
+        text += f", {share}, {best} ({_ms(ms[best])} ms)"
+    if result.get("busy"):
+        text += (
+            ".  The machine was busy: what is counted is the process' time on the processor, and "
+            "answers are compared with the float32 file's"
+        )
+    return f"{text}."
 
 
 def _networks(result: Mapping[str, Any]) -> Iterator[str]:
@@ -173,7 +199,8 @@ def _routes(entries: Mapping[str, Entry], peak_mb: Mapping[str, float]) -> str:
     return table(heads, rows, left=2)
 
 
-def _whole(warm: Entry, cold: Entry) -> str:
+def _whole(result: Mapping[str, Any]) -> str:
+    warm, cold = result["threads"]["1"]["whole"], result["cold"]
     ways = {NOTEBOOK: "the notebook's way", DENSE: "edge, dense", COMPACT: "edge, shipped weights"}
     rows = [
         (

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.turns import ratio, seconds, summary, take_turns
+from edge.bench.turns import ratio, seconds, summary, take_turns
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
     from typing import TypeVar
 
     from numpy.typing import NDArray
@@ -60,9 +60,13 @@ def check_answers(found: Sequence[float], expected: Sequence[float]) -> float:
 
 
 def time_routes(
-    routes: Mapping[Name, Route], images: Images, rounds: int, threads: int
+    routes: Mapping[Name, Route],
+    images: Images,
+    rounds: int,
+    threads: int,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[Name, list[list[float]]]:
-    """Let each route take a turn of several invokes on each picture.
+    """Let each route take a turn of several invokes on each picture, timed by a clock.
 
     Returns:
         Each route's timings in seconds, by turn; a turn's first is its first invoke.
@@ -70,16 +74,21 @@ def time_routes(
     """
     settle_s = 0.0 if threads == 1 else _SETTLE_S
     calls = {
-        name: partial(_turn, route, chain([images[-1]], cycle(images)), settle_s)
+        name: partial(_turn, route, chain([images[-1]], cycle(images)), settle_s, clock)
         for name, route in routes.items()
     }
     return take_turns(calls, rounds)
 
 
-def _turn(route: Route, images: Iterator[NDArray[np.uint8]], settle_s: float) -> list[float]:
+def _turn(
+    route: Route,
+    images: Iterator[NDArray[np.uint8]],
+    settle_s: float,
+    clock: Callable[[], float],
+) -> list[float]:
     route.load(next(images))
     time.sleep(settle_s)
-    return [seconds(route.invoke) for _ in range(INVOKES)]
+    return [seconds(route.invoke, clock) for _ in range(INVOKES)]
 
 
 def figures(turns: Turns, ours: Turns) -> dict[str, Any]:

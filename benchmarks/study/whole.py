@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks import notebook
 from benchmarks.common import PICTURE, ROOT, process_seconds
-from benchmarks.turns import ratio, seconds, summary, take_turns
 from edge import Analyzer
+from edge.bench.turns import ratio, seconds, summary, take_turns
 
 from .networks import COMPACT, DENSE, OURS, WEIGHTS
 

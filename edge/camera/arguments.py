@@ -151,6 +151,7 @@ def open_analyzer(options: argparse.Namespace) -> Analyzer:
 
     return Analyzer(
         options.model,
+        variant=options.variant,
         threads=options.threads,
         threshold=options.threshold,
         operating_point=options.operating_point,

@@ -7,6 +7,7 @@ from argparse import Action, ArgumentParser, ArgumentTypeError, RawDescriptionHe
 from functools import partial
 from typing import Any, NoReturn
 
+from edge.model.named import VARIANTS
 from edge.results import SEGMENTATIONS
 
 
@@ -26,7 +27,8 @@ def add_model_options(parser: ArgumentParser, *, answering: bool = True) -> None
     add = parser.add_argument
     model = (
         "a model that is shipped, notebook (the default) or dermoscopy, or a .tflite file made by"
-        " python -m convert; python -m edge.models lists those that are shipped"
+        " python -m convert, or the folder of its variants; python -m edge.models lists those that"
+        " are shipped"
     )
     add("--model", metavar="NAME|FILE", help=model)
     contract = (
@@ -35,6 +37,11 @@ def add_model_options(parser: ArgumentParser, *, answering: bool = True) -> None
     )
     add("--contract", metavar="FILE", help=contract)
     if answering:
+        variant = (
+            "which of the model's files runs, where it has several (default: the one that is"
+            " fastest on this processor; python -m edge.bench measures them)"
+        )
+        add("--variant", choices=VARIANTS, help=variant)
         cores = "cores to use, for one picture or for as many at once (default: all, four at most)"
         add("--threads", type=count, metavar="N", help=cores)
         limit = (

@@ -116,7 +116,7 @@ class Lines:
             rule = describe_rule(self._contract, self._rule, "P {:g}")
             say(
                 f"{total} pictures: {self._tally()}, {self.failed} failed; {rule}; "
-                f"{rate:.3g} a second"
+                f"{rate:.3g} a second, {self._contract.variant}"
             )
         if done:
             say(NOTICE)

@@ -32,7 +32,8 @@ class Classifier(Network):
     """A model file, checked and loaded.  Several threads may call :meth:`predict`.
 
     Args:
-        model: a model's name (see :mod:`edge.model.named`) or its file; None is the default.
+        model: a model's name, file or folder (see :mod:`edge.model.named`); None is the default.
+        variant: the one to take where there are several; None is the processor's.
         num_threads: the interpreter's threads.
         contract: the contract, a JSON file, of a TFLite file that has none of its own.
 
@@ -50,10 +51,11 @@ class Classifier(Network):
         self,
         model: str | os.PathLike[str] | None = None,
         *,
+        variant: str | None = None,
         num_threads: int = 1,
         contract: str | os.PathLike[str] | None = None,
     ) -> None:
-        path = find_model(model)
+        path = find_model(model, variant)
         name = printable(os.path.basename(path))
         file = load_model_file(path, contract)
         self.document = file.document

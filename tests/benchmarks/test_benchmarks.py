@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks import environment
-from benchmarks.turns import ratio, summary, take_turns
+from edge.bench import environment
+from edge.bench.turns import ratio, summary, take_turns
 from tests.conftest import run_module
 from tests.support.pictures import ROOT
 

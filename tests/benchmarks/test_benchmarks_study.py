@@ -173,7 +173,13 @@ def result() -> dict[str, Any]:
     return {
         "created": "2026-01-01T00:00:00Z",
         "throttled": [],
-        "environment": {"cpu": "Made Up", "board": None, "before": state, "after": state},
+        "environment": {
+            "cpu": "Made Up",
+            "board": None,
+            "flags": [],
+            "before": state,
+            "after": state,
+        },
         "sets": {name: {"origin": "made up", "peak_mb": {PLAIN_INT8: 70.0}} for name in sets},
         "cold": whole,
         "threads": {"1": {"rounds": 4, "sets": sets, "whole": whole}},

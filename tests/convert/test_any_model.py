@@ -96,7 +96,6 @@ def converted(folder: Path) -> Run:
 
 def test_the_pages_commands_lead_from_file_to_answers(folder: Path, converted: Run) -> None:
     assert converted.returncode == 0, converted.stderr
-    shutil.copy(folder / "skin/lesion-int8.tflite", folder)
     _, *others = commands()
     assert [words[0] for words in others] == ["doctor", "run", "camera"]
     for words in others:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from edge import Analyzer
 from edge.doctor import folder as folder_check
 from edge.doctor.finding import Finding, print_findings
 from edge.doctor.folder import check_folder
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 def test_the_shipped_model_is_in_order() -> None:
     finding = check_model()
     assert finding.level == "ok"
-    assert "int8, 500x500, benign or malignant" in finding.message
+    variant = Analyzer().contract.variant
+    assert f"{variant}, 500x500, benign or malignant" in finding.message
 
 
 def test_a_damaged_model_is_named_with_its_fix(tmp_path: Path) -> None:

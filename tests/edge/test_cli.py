@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from edge import Analyzer
 from edge.files import printable
 from tests.conftest import run_module, without_progress
 from tests.support import notebook
@@ -42,7 +43,8 @@ def test_a_folder_gives_a_line_for_each_picture_in_order() -> None:
         assert ": benign," in line or ": malignant," in line
     summary, notice = result.stderr.splitlines()
     assert re.fullmatch(
-        r"6 pictures: 2 benign, 4 malignant, 0 failed; malignant from P 0.31 on; [\d.e+]+ a second",
+        r"6 pictures: 2 benign, 4 malignant, 0 failed; malignant from P 0.31 on; [\d.e+]+ a "
+        r"second, (int8|float16)",
         summary,
     )
     assert notice == "Research and education only, not a diagnosis."
@@ -79,7 +81,7 @@ def test_json_lines_have_the_documented_form_and_the_notebooks_regions() -> None
         )
         assert list(line["timings_ms"]) == ["decode", "segment", "resize", "invoke", "total"]
         assert list(line["model"]) == ["name", "variant", "sha256"]
-        assert line["model"]["variant"] == "int8"
+        assert line["model"]["variant"] == Analyzer().contract.variant
 
 
 def test_fault_01_a_picture_that_fails_has_its_error_and_the_rest_still_run(tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ from edge import Analyzer, ModelError
 from edge import models as edge_models
 from edge.model import named
 from edge.model.about import parse_about
-from edge.model.named import SHIPPED, available, find_model
+from edge.model.named import SHIPPED, available, find_model, preferred
 from tests.conftest import run_module
+from tests.edge.test_variants import PROCESSORS
 from tests.support import dark
 from tests.support.pictures import MODELS, ROOT
 
@@ -38,12 +39,18 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_default_is_the_notebooks_and_so_is_its_name() -> None:
-    assert find_model(None) == find_model("notebook") == str(MODELS["int8"])
-    assert Analyzer("notebook").contract == Analyzer().contract == Analyzer(MODELS["int8"]).contract
+    assert find_model(None) == find_model("notebook")
+    assert find_model(None, "int8") == str(MODELS["int8"])
+    assert (
+        Analyzer("notebook").contract == Analyzer().contract == Analyzer(find_model(None)).contract
+    )
 
 
 def test_an_installed_model_is_found_by_its_name(installed: Path) -> None:
-    assert available() == {name: str(installed / shipped.file) for name, shipped in SHIPPED.items()}
+    assert available() == {
+        "notebook": {"int8": str(installed / "lesion-int8.tflite")},
+        "dermoscopy": {"int8": str(installed / "dermoscopy-int8.tflite")},
+    }
     assert Analyzer("dermoscopy").segmentation == "outline"
     assert Analyzer().segmentation == "otsu"
 
@@ -76,11 +83,12 @@ def test_a_path_is_a_path_and_a_name_wins_over_a_file_called_so(
 
 def test_what_is_in_the_checkout_is_in_the_wheel() -> None:
     settings = (ROOT / "pyproject.toml").read_text()
-    shipped = [each.file for each in SHIPPED.values() if (ROOT / "models" / each.file).exists()]
-    assert shipped
-    for file in shipped:
-        assert f'"models/{file}" = "edge/models/{file}"' in settings
-        assert f'"/models/{file}"' in settings
+    for name, there in available().items():
+        for told in PROCESSORS.values():
+            runs = next(variant for variant in preferred(told) if variant in there)
+            file = f"{SHIPPED[name].stem}-{runs}.tflite"
+            assert f'"models/{file}" = "edge/models/{file}"' in settings
+            assert f'"/models/{file}"' in settings
 
 
 def test_the_list_says_what_each_is(installed: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -155,4 +163,4 @@ def test_commands_take_names() -> None:
     assert "has no network for the lesion's outline; one that has: --model derm" in asked.stderr
     doctor = run_module("edge.doctor", "--model", "notebook")
     assert doctor.returncode == 0
-    assert "lesion-int8.tflite: int8, 500x500" in doctor.stdout
+    assert re.search(r"lesion-(int8|float16)\.tflite: \1, 500x500", doctor.stdout)

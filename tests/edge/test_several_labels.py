@@ -173,7 +173,7 @@ def test_the_summary_counts_the_labels_there_were_the_positive_one_in_any_case(
     summary = capsys.readouterr().err.splitlines()[0]
     assert summary == (
         "4 pictures: 0 mel, 2 nv, 1 bkl, 1 failed; no threshold: the most probable label; "
-        "2 a second"
+        "2 a second, float32"
     )
     lines = Lines(contract_of(THOUSAND, THOUSAND[5]), Rule(0.25), io.StringIO())
     for label in THOUSAND:

@@ -6,6 +6,7 @@ timings taken next to each other.
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from typing import TYPE_CHECKING, TypeVar
@@ -24,10 +25,17 @@ PERCENTS = (50, 95, 99)
 _SEED = 20260101
 
 
-def take_turns(calls: Mapping[Name, Callable[[], Result]], rounds: int) -> dict[Name, list[Result]]:
+def take_turns(
+    calls: Mapping[Name, Callable[[], Result]], rounds: int, most_s: float = math.inf
+) -> dict[Name, list[Result]]:
     """Call all of them in each round, in an order drawn anew, and return their results.
 
     One round more is made before and left out: first calls allocate and fill caches.
+
+    Args:
+        calls: by name.
+        rounds: how often each is called.
+        most_s: after so many seconds no further round begins, but for the second.
 
     Returns:
         By name, what each round's call returned.
@@ -37,6 +45,7 @@ def take_turns(calls: Mapping[Name, Callable[[], Result]], rounds: int) -> dict[
     progress = Progress("rounds:", rounds)
     results: dict[Name, list[Result]] = {name: [] for name in calls}
     names = list(calls)
+    until = time.perf_counter() + most_s
     for number in range(rounds + 1):
         draw.shuffle(names)
         for name in names:
@@ -44,15 +53,17 @@ def take_turns(calls: Mapping[Name, Callable[[], Result]], rounds: int) -> dict[
             if number:
                 results[name].append(result)
         progress.update(number)
+        if number and time.perf_counter() > until:
+            break
     progress.clear()
     return results
 
 
-def seconds(call: Callable[[], object]) -> float:
-    """Return how long a call takes."""
-    started = time.perf_counter()
+def seconds(call: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
+    """Return how long a call takes by a clock."""
+    started = clock()
     call()
-    return time.perf_counter() - started
+    return clock() - started
 
 
 def summary(seconds: Sequence[float]) -> dict[str, float]:

@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from edge.doctor import board
 from edge.parallel import usable_cores
+from edge.processor import features
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-_FLAGS = re.compile(r"avx2|avx512f|avx_?\w*vnni|avx512_bf16|amx_int8|asimd\w*|i8mm|bf16|sve|neon")
-"""Of a processor, those that decide how fast int8 is."""
 
 
 def machine(root: Path = Path("/")) -> dict[str, Any]:
@@ -27,12 +25,11 @@ def machine(root: Path = Path("/")) -> dict[str, Any]:
     """
     cpuinfo = board.read(root, "proc/cpuinfo") or ""
     fields = dict(re.findall(r"^([^\t:\n]+?)\s*:[ \t]*(.*)$", cpuinfo, re.MULTILINE))
-    flags = (fields.get("flags") or fields.get("Features") or "").split()
     memory = re.search(r"MemTotal:\s*(\d+) kB", board.read(root, "proc/meminfo") or "")
     return {
         "cpu": fields.get("model name") or fields.get("CPU part") or platform.machine(),
         "board": board.name(root),
-        "flags": sorted(filter(_FLAGS.fullmatch, set(flags))),
+        "flags": list(features(root)),
         "cores": usable_cores(),
         "memory_mb": int(memory[1]) >> 10 if memory else None,
         "architecture": platform.machine(),
@@ -42,8 +39,14 @@ def machine(root: Path = Path("/")) -> dict[str, Any]:
 
 
 def slug(machine: Mapping[str, Any]) -> str:
-    """Return the machine's board or processor as a name for a folder."""
-    name = str(machine.get("board") or machine["cpu"]).lower()
+    """Return the machine's board or processor as a name for a folder.
+
+    Behind a processor's name stands what makes int8 fast: those of one name differ in it.
+    """
+    fast = [
+        flag for flag in ("avx512_vnni", "avx_vnni", "asimddp", "avx2") if flag in machine["flags"]
+    ]
+    name = str(machine.get("board") or " ".join([machine["cpu"], *fast[:1]])).lower()
     return re.sub(r"[^a-z0-9]+", "-", name).strip("-") or "unnamed"
 
 
