@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 from dataclasses import dataclass
@@ -121,9 +122,13 @@ def find_model(model: str | os.PathLike[str] | None, variant: str | None = None)
 
 
 def _ordered(there: Iterable[str]) -> list[str]:
-    """Return variants, the processor's first; one alone needs no processor."""
+    """Return variants, the one to run first; one alone needs no processor."""
     names = list(there)
-    return names if len(names) == 1 else sorted(names, key=preferred(features()).index)
+    if len(names) == 1:
+        return names
+    # On tflite-runtime int8 is the fastest on any processor.
+    is_old = importlib.util.find_spec("ai_edge_litert") is None
+    return sorted(names, key=(VARIANTS if is_old else preferred(features())).index)
 
 
 def _variants_in(folder: str) -> dict[str, dict[str, str]]:

@@ -51,6 +51,14 @@ def test_the_processor_decides_unless_someone_does(
     assert Analyzer(variant="float32").contract.variant == "float32"
 
 
+def test_on_tflite_runtime_int8_runs_whatever_the_processor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    on(monkeypatch, "AVX2")
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    assert find_model(None).endswith("-int8.tflite")
+
+
 @pytest.mark.parametrize(
     ("cpuinfo", "told"),
     [
