@@ -18,6 +18,10 @@ COMMANDS = {
     "run": ("edge.run", "analyse pictures: regions, benign or malignant, P(malignant)"),
     "camera": ("edge.camera.__main__", "the same through a camera, every few seconds, for months"),
     "page": ("edge.page.__main__", "the same in a browser: look, press a button, see; history"),
+    "archive": (
+        "edge.archive.__main__",
+        "100,000s of pictures, on many cores or machines; Parquet",
+    ),
     "models": ("edge.models", "the models that are here: size, milliseconds, how good, licence"),
     "bench": ("edge.bench.__main__", "how fast each variant is here, and which to use"),
     "doctor": ("edge.doctor.__main__", "what keeps pictures from being analysed here, and the fix"),

@@ -136,9 +136,10 @@ class Analyzer:
                 f"the model {self.contract.name!r} has no network for the lesion's outline; one "
                 "that has: --model dermoscopy"
             )
-        self._identity = self.contract.identity()
+        self.identity = self.contract.identity()
+        """What answers: name, variant, SHA-256, and that of the outline's network if it runs."""
         if self._outline is not None:
-            self._identity["outline_sha256"] = self._outline.outline.sha256
+            self.identity["outline_sha256"] = self._outline.outline.sha256
         self._beside = self.threads > 1 and usable_cores() > 1
 
     @property
@@ -290,7 +291,7 @@ class Analyzer:
             warnings=tuple(warnings),
             positive=self.contract.positive,
             image=picture.name,
-            model=self._identity,
+            model=self.identity,
             probabilities=by_label,
             lesion=found[1],
             segmentation=self.segmentation,

@@ -22,7 +22,9 @@ def make_parser(prog: str, description: str | None, epilog: str) -> ArgumentPars
     return parser
 
 
-def add_model_options(parser: ArgumentParser, *, answering: bool = True) -> None:
+def add_model_options(
+    parser: ArgumentParser, *, answering: bool = True, threads: bool = True
+) -> None:
     """Add what says which model is meant and, if it is to answer, how; alike in all commands."""
     add = parser.add_argument
     model = (
@@ -42,8 +44,10 @@ def add_model_options(parser: ArgumentParser, *, answering: bool = True) -> None
             " fastest on this processor; python -m edge.bench measures them)"
         )
         add("--variant", choices=VARIANTS, help=variant)
+    if answering and threads:
         cores = "cores to use, for one picture or for as many at once (default: all, four at most)"
         add("--threads", type=count, metavar="N", help=cores)
+    if answering:
         limit = (
             "the positive label, such as malignant, from this probability on, 0 to 1; below it the"
             " most probable other (default: the model's own, which may also have a band of"

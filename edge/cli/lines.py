@@ -102,17 +102,36 @@ class Lines:
 
     def count(self, result: Analysis | LesionEdgeError) -> None:
         """Count a result for the summary."""
-        if isinstance(result, LesionEdgeError):
+        self.add(None if isinstance(result, LesionEdgeError) else result.label)
+
+    def add(self, label: str | None) -> None:
+        """Count a label for the summary; None is a picture that failed."""
+        if label is None:
             self.failed += 1
         else:
-            self._counts[result.label] += 1
+            self._counts[label] += 1
 
-    def end(self, seconds: float) -> None:
-        """Say on standard error what was counted, where there was more than one, and the notice."""
-        done = self._counts.total()
-        total = done + self.failed
+    @property
+    def total(self) -> int:
+        """How many were counted."""
+        return self._counts.total() + self.failed
+
+    @property
+    def labels(self) -> dict[str, int]:
+        """How often each label was counted."""
+        return dict(self._counts)
+
+    def end(self, seconds: float, before: int = 0) -> None:
+        """Say on standard error what was counted, where there was more than one, and the notice.
+
+        Args:
+            seconds: what all but the first ``before`` of them took.
+            before: how many others were counted.
+
+        """
+        done, total = self._counts.total(), self.total
         if total > 1:
-            rate = total / seconds
+            rate = (total - before) / seconds
             rule = describe_rule(self._contract, self._rule, "P {:g}")
             say(
                 f"{total} pictures: {self._tally()}, {self.failed} failed; {rule}; "

@@ -42,14 +42,16 @@ def say(text: str) -> None:
 class Progress:
     """A counter that shows itself once the work has taken two seconds.
 
-    On a terminal it is one line that is written over; elsewhere a line every ten seconds.
+    On a terminal it is one line that is written over; elsewhere a line every ten seconds.  Where
+    the total is known, it says how long the rest will take at the pace so far.
     """
 
     def __init__(self, what: str, total: int | None = None, stream: TextIO | None = None) -> None:
-        self._what, self._total = what, f" of {total}" if total else ""
+        self._what, self._total = what, total
         self._stream = stream or sys.stderr
         self._tty = self._stream.isatty()
-        self._next = time.monotonic() + _QUIET_S
+        self._started = time.monotonic()
+        self._next = self._started + _QUIET_S
         self._width = 0
 
     def update(self, done: int) -> None:
@@ -58,7 +60,12 @@ class Progress:
         if now < self._next:
             return
         self._next = now + (_TTY_STEP_S if self._tty else _LOG_STEP_S)
-        text = f"{self._what} {done}{self._total}"
+        text = f"{self._what} {done}"
+        if self._total:
+            text += f" of {self._total}"
+            if 0 < done < self._total:
+                left = (now - self._started) * (self._total / done - 1)
+                text += f", about {_duration(left)} left"
         self._write(f"\r{text.ljust(self._width)}" if self._tty else f"{text}\n")
         self._width = len(text)
 
@@ -72,6 +79,14 @@ class Progress:
         with suppress(OSError):  # a full disk must not end the work
             self._stream.write(text)
             self._stream.flush()
+
+
+def _duration(seconds: float) -> str:
+    """Return a length of time in the largest unit of which it has two: "90 s", "2 min", "3 h"."""
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 @contextmanager
