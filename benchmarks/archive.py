@@ -42,21 +42,26 @@ def link(folder: str, count: int) -> list[str]:
     return paths
 
 
-def cpu_seconds() -> float:
-    """Return the processor's time of this process and of all below it, so far (Linux)."""
+def cpu_seconds(ticks: dict[int, int]) -> float:
+    """Return the processor's time of this process and of all below it, so far (Linux).
+
+    Args:
+        ticks: by process, what it had when it was last seen; it may have ended since.
+
+    """
     below: dict[int, list[int]] = {}
-    ticks = {}
+    now = {}
     for process in filter(str.isdecimal, os.listdir("/proc")):
         with suppress(OSError):
             fields = Path("/proc", process, "stat").read_text().rpartition(")")[2].split()
             below.setdefault(int(fields[1]), []).append(int(process))
-            ticks[int(process)] = sum(map(int, fields[11:13]))
-    waiting, total = [os.getpid()], 0
+            now[int(process)] = sum(map(int, fields[11:13]))
+    waiting = [os.getpid()]
     while waiting:
         process_id = waiting.pop()
-        total += ticks.get(process_id, 0)
+        ticks[process_id] = now.get(process_id, 0)
         waiting += below.get(process_id, [])
-    return total / os.sysconf("SC_CLK_TCK")
+    return sum(ticks.values()) / os.sysconf("SC_CLK_TCK")
 
 
 def threads_turn(analyzer: Analyzer, paths: list[str]) -> tuple[float, float]:
@@ -72,9 +77,10 @@ def pipeline_turn(paths: list[str], workers: int, starts: list[float]) -> tuple[
     with tempfile.TemporaryDirectory() as out:
         settings = {"model": None}
         key = answers_key(open_analyzer(settings))
+        ticks: dict[int, int] = {}
         begun = perf_counter()
         answers = pipeline.run(tasks, workers, settings=settings, key=key, folder=out, options="")
-        times = [(perf_counter(), cpu_seconds()) for _ in answers]
+        times = [(perf_counter(), cpu_seconds(ticks)) for _ in answers]
     starts.append(times[0][0] - begun)
     pictures = PART * (len(tasks) - workers)
     wall, cpu = (

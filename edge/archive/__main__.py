@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import time
-from contextlib import closing, suppress
+from contextlib import ExitStack, suppress
 from hashlib import blake2b
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -92,22 +92,26 @@ def _work(options: argparse.Namespace) -> int:
         before = lines.total
         say(f"edge.archive: {before} pictures are in {printable(folder.partition('?')[0])}")
         started = time.perf_counter()
-        with pipeline.started(options.address, options.workers or usable_cores()):
-            tasks = [pipeline.keep(names) for names in todo.parts()]
+        with ExitStack() as stack:
+            tasks: list[Any] = []
+            for names in todo.parts():
+                if not tasks:
+                    workers = options.workers or usable_cores()
+                    stack.enter_context(pipeline.started(options.address, workers))
+                tasks.append(pipeline.keep(names))
             progress = Progress("pictures analysed:", todo.count)
             answers = pipeline.run(
                 tasks,
-                options.workers or pipeline.cores(),
+                options.workers,
                 settings=settings,
                 key=key,
                 folder=folder if mark or "://" in folder else os.path.abspath(folder),
                 options=address_options(options.source),
             )
-            with closing(answers):
-                for labels in answers:
-                    for label in labels:
-                        lines.add(label)
-                    progress.update(lines.total - before)
+            for labels in answers if tasks else ():
+                for label in labels:
+                    lines.add(label)
+                progress.update(lines.total - before)
             progress.clear()
     seconds = time.perf_counter() - started
     if options.json:

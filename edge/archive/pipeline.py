@@ -18,6 +18,7 @@ os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 import pyarrow as pa
 import ray
 import ray.data
+from ray._private.node import Node
 
 from edge.errors import LesionEdgeError, OutputError
 
@@ -50,6 +51,9 @@ def started(address: str | None, workers: int) -> Iterator[None]:
             "include_dashboard": False,
             "object_store_memory": _OBJECTS_BYTES,
         }
+        # What is left of the dashboard without the dashboard asks clouds' metadata addresses where
+        # it is, for statistics that are off.  There is no public way to do without.
+        Node.start_api_server = lambda *_, **__: None
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     # Standard output is ours: Ray would tell there what it does about a node that died.
@@ -70,24 +74,19 @@ def started(address: str | None, workers: int) -> Iterator[None]:
             ray.shutdown()
 
 
-def cores() -> int:
-    """Return how many cores the Ray that is started has."""
-    return max(1, int(ray.cluster_resources().get("CPU", 1)))
-
-
 def keep(names: Sequence[str]) -> ray.ObjectRef[Any]:
     """Put the names of a part's pictures into Ray's memory, the one place that holds them."""
     return ray.put(pa.table({"name": pa.array(map(os.fsencode, names), pa.binary())}))
 
 
 def run(
-    parts: Sequence[ray.ObjectRef[Any]], workers: int, **arguments: Any
+    parts: Sequence[ray.ObjectRef[Any]], workers: int | None, **arguments: Any
 ) -> Iterator[list[str | None]]:
     """Yield the labels of each part once it is written, as :class:`Worker` returns them.
 
     Args:
         parts: what :func:`keep` returned.
-        workers: how many, each on a core.
+        workers: how many, each on a core; None is all cores that Ray has.
         arguments: those of :class:`Worker`.
 
     Raises:
@@ -97,6 +96,7 @@ def run(
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
+    workers = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
     pool = ray.data.ActorPoolStrategy(min_size=1, max_size=workers, initial_size=workers)
     answers = ray.data.from_arrow_refs(parts).map_batches(
         Worker,
