@@ -1,11 +1,9 @@
 """Count pictures a second of ``edge.archive`` on one worker and on two, beside ``analyze_many``.
 
 A folder's pictures are repeated as hard links until there are enough.  Both ways take turns; each
-turn of the archive is a pipeline of its own, of which the time from the first part that is written
-to the last counts: what its start takes is said apart, and is the same for any number of pictures.
-
-Beside the time there is the processor's time, of this process and all that it started, Ray's own
-among them: on a machine that others use too, that is what a picture costs a core.
+turn of the archive is a pipeline of its own.  From the first picture that it analyses to the last
+is what counts, as the rows have it: what its start takes is said apart, and is the same for any
+number of pictures.
 """
 
 from __future__ import annotations
@@ -13,13 +11,13 @@ from __future__ import annotations
 import os
 import statistics
 import tempfile
-from contextlib import suppress
+from datetime import datetime, timezone
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
-from time import perf_counter, process_time
 
 import cv2
+from pyarrow.parquet import read_table
 
 from edge import Analyzer
 from edge.archive import pipeline
@@ -42,51 +40,24 @@ def link(folder: str, count: int) -> list[str]:
     return paths
 
 
-def cpu_seconds(ticks: dict[int, int]) -> float:
-    """Return the processor's time of this process and of all below it, so far (Linux).
-
-    Args:
-        ticks: by process, what it had when it was last seen; it may have ended since.
-
-    """
-    below: dict[int, list[int]] = {}
-    now = {}
-    for process in filter(str.isdecimal, os.listdir("/proc")):
-        with suppress(OSError):
-            fields = Path("/proc", process, "stat").read_text().rpartition(")")[2].split()
-            below.setdefault(int(fields[1]), []).append(int(process))
-            now[int(process)] = sum(map(int, fields[11:13]))
-    waiting = [os.getpid()]
-    while waiting:
-        process_id = waiting.pop()
-        ticks[process_id] = now.get(process_id, 0)
-        waiting += below.get(process_id, [])
-    return sum(ticks.values()) / os.sysconf("SC_CLK_TCK")
+def threads_turn(analyzer: Analyzer, paths: list[str]) -> float:
+    """Return the seconds a picture of ``analyze_many``."""
+    return seconds(partial(analyze_all, analyzer, paths)) / len(paths)
 
 
-def threads_turn(analyzer: Analyzer, paths: list[str]) -> tuple[float, float]:
-    """Return the seconds and the processor's seconds a picture of ``analyze_many``."""
-    started = process_time()
-    taken = seconds(partial(analyze_all, analyzer, paths))
-    return taken / len(paths), (process_time() - started) / len(paths)
-
-
-def pipeline_turn(paths: list[str], workers: int, starts: list[float]) -> tuple[float, float]:
-    """Return the same of a pipeline once each worker's first part is written."""
+def pipeline_turn(paths: list[str], workers: int, starts: list[float]) -> float:
+    """Return the same of a pipeline, from the first picture that is analysed to the last."""
     tasks = [pipeline.keep(paths[i : i + PART]) for i in range(0, len(paths), PART)]
     with tempfile.TemporaryDirectory() as out:
         settings = {"model": None}
         key = answers_key(open_analyzer(settings))
-        ticks: dict[int, int] = {}
-        begun = perf_counter()
+        begun = datetime.now(timezone.utc)
         answers = pipeline.run(tasks, workers, settings=settings, key=key, folder=out, options="")
-        times = [(perf_counter(), cpu_seconds(ticks)) for _ in answers]
-    starts.append(times[0][0] - begun)
-    pictures = PART * (len(tasks) - workers)
-    wall, cpu = (
-        (last - first) / pictures for first, last in zip(times[workers - 1], times[-1], strict=True)
-    )
-    return wall, cpu
+        assert sum(map(len, answers)) == len(paths)
+        times = read_table(out, columns=["analysed_at"])["analysed_at"].to_pylist()
+    first, last = min(times), max(times)
+    starts.append((first - begun).total_seconds())
+    return float((last - first).total_seconds()) / (len(paths) - 1)
 
 
 def main() -> None:
@@ -115,18 +86,15 @@ def main() -> None:
             options.rounds,
         )
     for name, each in taken.items():
-        wall, cpu = (statistics.median(times) for times in zip(*each, strict=True))
-        print(f"{name}: {1 / wall:.1f} pictures/s in the median, {cpu * 1e3:.2f} ms of a core each")
+        print(f"{name}: {1 / statistics.median(each):.1f} pictures/s in the median")
     for text, one, other in (
         ("archive beside analyze_many, one core", "analyze_many, 1 thread", "archive, 1 worker"),
         ("archive beside analyze_many, two", "analyze_many, 2 threads", "archive, 2 workers"),
         ("archive, two workers beside one", "archive, 1 worker", "archive, 2 workers"),
     ):
-        for number, unit in enumerate(("a second", "for a core's second")):
-            times = ratio(*([each[number] for each in taken[name]] for name in (one, other)))
-            spread = f"{times['p5']} to {times['p95']}"
-            print(f"{text}: {times['p50']:.2f} times as many {unit} ({spread})")
-    print(f"a pipeline's start: {statistics.median(starts):.1f} s, its first part with it")
+        times = ratio(taken[one], taken[other])
+        print(f"{text}: {times['p50']:.2f} times as many ({times['p5']} to {times['p95']})")
+    print(f"a pipeline's start: {statistics.median(starts):.1f} s")
 
 
 if __name__ == "__main__":

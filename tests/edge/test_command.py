@@ -31,6 +31,7 @@ MODULES = {
     "run": "edge.run",
     "camera": "edge.camera",
     "page": "edge.page",
+    "archive": "edge.archive",
     "models": "edge.models",
     "doctor": "edge.doctor",
     "convert": "convert",
@@ -57,7 +58,8 @@ def test_a_command_that_there_isnt_is_answered_with_those_there_are() -> None:
     result = run_module("edge", "analyse", "x.jpg")
     assert result.returncode == 2
     assert result.stderr == (
-        "lesion-edge: there is no 'analyse'; there are run, camera, page, models, doctor, convert\n"
+        "lesion-edge: there is no 'analyse'; there are run, camera, page, archive, models, doctor,"
+        " convert\n"
     )
 
 
