@@ -23,11 +23,11 @@ from edge import Analyzer
 from edge.archive import pipeline
 from edge.archive.__main__ import PART
 from edge.archive.worker import answers_key, open_analyzer
+from edge.bench.turns import ratio, seconds, take_turns
 from edge.cli.sources import expand
 
 from .common import make_parser
 from .throughput import PICTURES, analyze_all
-from .turns import ratio, seconds, take_turns
 
 
 def link(folder: str, count: int) -> list[str]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _FILES = ("model", "contract")
-_SETTINGS = (*_FILES, "threshold", "operating_point", "segmentation")
+_SETTINGS = (*_FILES, "variant", "threshold", "operating_point", "segmentation")
 PART = 256
 """Pictures of a part: a worker's next task, one Parquet file, and what a killed worker loses."""
 
@@ -69,6 +69,7 @@ def _work(options: argparse.Namespace) -> int:
     with quiet_native_stderr():  # Ray's own processes, and what runtimes say of themselves
         pipeline = _import_pipeline()
         from edge.cli.lines import Lines
+        from edge.model.named import SHIPPED, variants
         from edge.parallel import usable_cores
 
         from .parts import Parts
@@ -76,9 +77,12 @@ def _work(options: argparse.Namespace) -> int:
         from .worker import answers_key, open_analyzer
 
         settings = {name: getattr(options, name) for name in _SETTINGS}
-        if options.contract or os.path.exists(options.model or ""):  # a worker has its own folder
-            settings |= {n: settings[n] and os.path.abspath(settings[n]) for n in _FILES}
+        for option in _FILES:  # a worker has a folder of its own
+            if settings[option] and settings[option] not in SHIPPED:
+                settings[option] = os.path.abspath(settings[option])
         analyzer = open_analyzer(settings)
+        if analyzer.contract.variant in variants(settings["model"]):  # on all processors alike
+            settings["variant"] = analyzer.contract.variant
         key = answers_key(analyzer)
         base, mark, query = options.out.partition("?")
         name = re.sub(r"[^\w.-]", "_", analyzer.contract.name)[:40]

@@ -33,6 +33,7 @@ MODULES = {
     "page": "edge.page",
     "archive": "edge.archive",
     "models": "edge.models",
+    "bench": "edge.bench",
     "doctor": "edge.doctor",
     "convert": "convert",
 }
@@ -58,8 +59,8 @@ def test_a_command_that_there_isnt_is_answered_with_those_there_are() -> None:
     result = run_module("edge", "analyse", "x.jpg")
     assert result.returncode == 2
     assert result.stderr == (
-        "lesion-edge: there is no 'analyse'; there are run, camera, page, archive, models, doctor,"
-        " convert\n"
+        "lesion-edge: there is no 'analyse'; there are run, camera, page, archive, models, bench,"
+        " doctor, convert\n"
     )
 
 
