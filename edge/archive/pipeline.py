@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import socket
 from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ from .worker import Worker
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+_ANSWER_S = 10.0
 _OBJECTS_BYTES = 256 << 20
 """The shared memory of a Ray on this machine alone; what is more goes to the disk."""
 
@@ -44,6 +46,12 @@ def started(address: str | None, workers: int) -> Iterator[None]:
 
     """
     settings: dict[str, Any] = {"address": address}
+    host, mark, port = (address or "").rpartition(":")
+    if mark and port.isdecimal():  # Ray itself would try for minutes
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), _ANSWER_S).close()
+        except (OSError, OverflowError) as error:
+            raise OutputError(f"--address {address}: no Ray answers there: {error}") from error
     if address is None:
         settings = {
             "address": "local",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -229,6 +230,19 @@ def test_without_the_extra_the_message_names_the_command(tmp_path: Path) -> None
     assert "ray is missing" in done.stderr
     assert "'.[archive]'" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_an_address_without_a_cluster_is_answered_at_once(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    done = run_module(
+        *("edge.archive", SAMPLES[0].parent, "--out", tmp_path, "--address", f"127.0.0.1:{port}"),
+        timeout=100,
+    )
+    assert done.returncode == 1
+    assert f"--address 127.0.0.1:{port}: no Ray answers there" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_no_other_command_imports_anything_of_it() -> None:
