@@ -94,7 +94,7 @@ def test_every_command_tells_its_versions(words: tuple[str, ...]) -> None:
     assert package.startswith(f"lesion-edge {__version__}, Python 3.")
     assert re.fullmatch(r"runtime: (ai-edge-litert|tflite-runtime) \d+\.\d+\.\d+", runtime)
     assert re.fullmatch(r"OpenCV: \d+\.\d+\.\d+.*, numpy: \d+\.\d+.*", libraries)
-    assert re.fullmatch(r"model: lesion int8, SHA-256 [0-9a-f]{64}", model)
+    assert re.fullmatch(r"model: lesion (int8|float16), SHA-256 [0-9a-f]{64}", model)
 
 
 @pytest.mark.parametrize(
