@@ -95,6 +95,7 @@ def test_killed_command_and_killed_node_give_the_same_rows(cluster: Any, tmp_pat
         cluster.remove_node(cluster.second, allow_graceful=False)
         printed, told = again.communicate(timeout=240)
     assert again.returncode == 1, told
+    assert printed, told
     summary = json.loads(printed)
     rows = pq.read_table(folder, columns=["image", "label"]).to_pylist()
     assert sorted(row["image"].partition("archive/")[2] for row in rows) == sorted(store.objects)
