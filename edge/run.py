@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from edge.cli import command
-from edge.cli.arguments import add_model_options, make_parser, path
+from edge.cli.arguments import add_model_options, make_parser, model_settings, path
 from edge.cli.printer import Done, Printer
 from edge.cli.sources import expand, without_secrets
 from edge.cli.terminal import Progress, quiet_native_stderr, say
@@ -115,17 +115,7 @@ def _analyse_all(options: argparse.Namespace) -> int:
     # of 25 won for one of 7 megapixels, 1 % lost for many.  With --threads 1 there may be none.
     cv2.setNumThreads(1)
     with quiet_native_stderr():
-        analyzer = Analyzer(
-            options.model,
-            variant=options.variant,
-            threads=options.threads,
-            threshold=options.threshold,
-            operating_point=options.operating_point,
-            fast=options.fast,
-            contract=options.contract,
-            segmentation=options.segmentation,
-            explain=options.explain,
-        )
+        analyzer = Analyzer(**model_settings(options), fast=options.fast, explain=options.explain)
     folder = None if options.out is None else ResultFolder(options.out)
     lines = Lines(
         analyzer.contract,

@@ -13,10 +13,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from edge.cli import command
-from edge.cli.arguments import add_model_options, count, make_parser, path
+from edge.cli.arguments import add_model_options, count, make_parser, model_settings, path
 from edge.cli.output import write_line
 from edge.cli.terminal import Progress, quiet_native_stderr, say
-from edge.errors import LesionEdgeError, PictureError
+from edge.errors import PictureError
 from edge.files import printable
 from edge.results import NOTICE
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _FILES = ("model", "contract")
-_SETTINGS = (*_FILES, "variant", "threshold", "operating_point", "segmentation")
 PART = 256
 """Pictures of a part: a worker's next task, one Parquet file, and what a killed worker loses."""
 
@@ -67,7 +66,8 @@ def _parse(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
 
 def _work(options: argparse.Namespace) -> int:
     with quiet_native_stderr():  # Ray's own processes, and what runtimes say of themselves
-        pipeline = _import_pipeline()
+        with command.needing_extra("archive", "an archive"):
+            from . import pipeline
         from edge.cli.lines import Lines
         from edge.model.named import SHIPPED, variants
         from edge.parallel import usable_cores
@@ -76,7 +76,7 @@ def _work(options: argparse.Namespace) -> int:
         from .pictures import address_options
         from .worker import answers_key, open_analyzer
 
-        settings = {name: getattr(options, name) for name in _SETTINGS}
+        settings = model_settings(options)
         for option in _FILES:  # a worker has a folder of its own
             if settings[option] and settings[option] not in SHIPPED:
                 settings[option] = os.path.abspath(settings[option])
@@ -191,19 +191,6 @@ def _tell_others(base: str, mine: str) -> None:
                 f"edge.archive: another model or rule than in {', '.join(sorted(others)[:3])}:"
                 f" it begins anew, in {mine}"
             )
-
-
-def _import_pipeline() -> Any:
-    try:
-        from . import pipeline
-    except ModuleNotFoundError as error:
-        if str(error.name).startswith("edge"):
-            raise
-        from edge.libraries import extra
-
-        missing = f"{error.name} is missing, which an archive needs: {extra('archive')}"
-        raise LesionEdgeError(missing) from error
-    return pipeline
 
 
 if __name__ == "__main__":

@@ -11,21 +11,21 @@ from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import pyarrow as pa
 
+from edge.analyzer import Analyzer, without_frames
 from edge.cli.printer import Done
 from edge.errors import LesionEdgeError, ModelError
 from edge.files import printable
 from edge.parallel import map_ordered
-from edge.picture.limits import limit_opencv
+from edge.picture.decode import decode, within_memory
 
 from .parts import Parts, text, to_table
 from .pictures import STORES, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-    from edge.analyzer import Analyzer
 
 READERS = 16
 """Threads of a worker that wait for an object store: 64 pictures are on their way at once."""
@@ -40,11 +40,6 @@ def open_analyzer(settings: Mapping[str, Any]) -> Analyzer:
         ModelError: see :class:`edge.analyzer.Analyzer`.
 
     """
-    limit_opencv()
-    import cv2
-
-    from edge.analyzer import Analyzer
-
     cv2.setNumThreads(1)
     return Analyzer(**settings, threads=1)
 
@@ -116,9 +111,6 @@ class Worker:
             yield {**row, "image": text(name), "model": self._analyzer.identity}
 
     def _analyse(self, name: str, data: bytes | LesionEdgeError) -> Any:
-        from edge.analyzer import without_frames
-        from edge.picture.decode import decode, within_memory
-
         try:
             if isinstance(data, LesionEdgeError):
                 raise data

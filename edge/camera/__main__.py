@@ -7,21 +7,20 @@ import logging
 import os
 import signal
 import sys
-from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from edge.cli import command
 from edge.cli.output import write_line
 from edge.cli.terminal import quiet_native_stderr, say
-from edge.errors import LesionEdgeError, OutputError
+from edge.errors import OutputError
 from edge.results import NOTICE
 
 from .arguments import loop_settings, open_analyzer, parse
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from types import FrameType
 
     from edge.doctor.finding import Finding
@@ -124,14 +123,14 @@ def _loop(options: argparse.Namespace, camera: Camera) -> int:
 
 
 def _import_page() -> tuple[Any, Viewer]:
-    with _of_extra("page"):
+    with command.needing_extra("page", "--page"):
         from edge.page.live import Live
         from edge.page.serve import serve
     return serve, Live()
 
 
 def _import_mqtt(options: argparse.Namespace) -> Callable[[Store, str], Publisher]:
-    with _of_extra("mqtt"):
+    with command.needing_extra("mqtt", "--mqtt"):
         from edge.mqtt.broker import broker
         from edge.mqtt.publisher import publish
     return partial(
@@ -143,24 +142,10 @@ def _import_mqtt(options: argparse.Namespace) -> Callable[[Store, str], Publishe
 
 
 def _check_broker(options: argparse.Namespace) -> Finding:
-    with _of_extra("mqtt"):
+    with command.needing_extra("mqtt", "--mqtt"):
         from edge.mqtt.broker import broker
         from edge.mqtt.connection import check_broker
     return check_broker(broker(options))
-
-
-@contextmanager
-def _of_extra(name: str) -> Iterator[None]:
-    """Where an extra isn't installed, say by which command it is."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if str(error.name).startswith("edge"):
-            raise
-        from edge.libraries import extra
-
-        missing = f"{error.name} is missing, which --{name} needs: {extra(name)}"
-        raise LesionEdgeError(missing) from error
 
 
 def _listen(loop: SnapshotLoop) -> None:

@@ -9,7 +9,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 
-from edge.cli.arguments import add_model_options, count, make_parser, path
+from edge.cli.arguments import add_model_options, count, make_parser, model_settings, path
 from edge.files import printable
 from edge.results import NOTICE
 
@@ -149,15 +149,7 @@ def open_analyzer(options: argparse.Namespace) -> Analyzer:
     """Return the analyzer that the options ask for."""
     from edge.analyzer import Analyzer
 
-    return Analyzer(
-        options.model,
-        variant=options.variant,
-        threads=options.threads,
-        threshold=options.threshold,
-        operating_point=options.operating_point,
-        contract=options.contract,
-        segmentation=options.segmentation,
-    )
+    return Analyzer(**model_settings(options))
 
 
 def _from_files(arguments: Sequence[str]) -> list[str]:

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import re
-from argparse import Action, ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
+from argparse import (
+    Action,
+    ArgumentParser,
+    ArgumentTypeError,
+    Namespace,
+    RawDescriptionHelpFormatter,
+)
 from functools import partial
 from typing import Any, NoReturn
 
 from edge.model.named import VARIANTS
 from edge.results import SEGMENTATIONS
+
+_MODEL_SETTINGS = {
+    "model", "contract", "variant", "threads", "threshold", "operating_point", "segmentation",
+}  # fmt: skip
 
 
 def make_parser(prog: str, description: str | None, epilog: str) -> ArgumentParser:
@@ -65,6 +75,11 @@ def add_model_options(
             " for the lesion's outline that the model brings, or both (default: what it brings)"
         )
         add("--segmentation", choices=SEGMENTATIONS, help=segmentation)
+
+
+def model_settings(options: Namespace) -> dict[str, Any]:
+    """Return what :func:`add_model_options` added, as :class:`edge.analyzer.Analyzer` takes it."""
+    return {name: value for name, value in vars(options).items() if name in _MODEL_SETTINGS}
 
 
 class _Parser(ArgumentParser):

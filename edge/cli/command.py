@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from edge.errors import LesionEdgeError
@@ -10,7 +11,30 @@ from edge.picture.limits import limit_opencv
 from .terminal import open_streams, say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+
+@contextmanager
+def needing_extra(name: str, what: str) -> Iterator[None]:
+    """Import what an extra of the package brings; where it isn't installed, name the pip command.
+
+    Args:
+        name: the extra's.
+        what: needs it, such as "--page".
+
+    Raises:
+        LesionEdgeError: a package that isn't ours is missing.
+
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("edge"):
+            raise
+        from edge.libraries import extra
+
+        missing = f"{error.name} is missing, which {what} needs: {extra(name)}"
+        raise LesionEdgeError(missing) from error
 
 
 def run(name: str, work: Callable[[], int]) -> int:

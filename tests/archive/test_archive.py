@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
+LIMIT = "OPENCV_IO_MAX_IMAGE_PIXELS"
 
 
 @pytest.fixture
@@ -43,6 +44,14 @@ def make_worker(folder: Path | str, options: str = "", model: str | None = None)
 
     settings = {"model": model}
     return Worker(settings, answers_key(open_analyzer(settings)), str(folder), options)
+
+
+def test_a_workers_process_limits_opencv_before_it_loads_it() -> None:
+    env = {key: value for key, value in os.environ.items() if key != LIMIT}
+    code = f"import edge.archive, os, sys; print('cv2' in sys.modules, '{LIMIT}' in os.environ)"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+    assert done.stdout == "False True\n"
 
 
 def names_table(*names: Path | str) -> Any:

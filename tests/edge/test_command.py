@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge import __version__
+from edge import Analyzer, __version__
 from edge.__main__ import COMMANDS
 from edge.cli.lines import Lines
 from edge.model.rule import Rule
@@ -22,8 +22,6 @@ from tests.support.pictures import ROOT, SAMPLES
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from edge import Analyzer
 
 pytestmark = pytest.mark.slow
 
@@ -94,7 +92,9 @@ def test_every_command_tells_its_versions(words: tuple[str, ...]) -> None:
     assert package.startswith(f"lesion-edge {__version__}, Python 3.")
     assert re.fullmatch(r"runtime: (ai-edge-litert|tflite-runtime) \d+\.\d+\.\d+", runtime)
     assert re.fullmatch(r"OpenCV: \d+\.\d+\.\d+.*, numpy: \d+\.\d+.*", libraries)
-    assert re.fullmatch(r"model: lesion (int8|float16), SHA-256 [0-9a-f]{64}", model)
+    assert re.fullmatch(
+        rf"model: lesion {Analyzer().contract.variant}, SHA-256 [0-9a-f]{{64}}", model
+    )
 
 
 @pytest.mark.parametrize(
