@@ -204,8 +204,8 @@ def _plan(options: argparse.Namespace) -> Job:
     from .meaning import find_meaning
     from .outline import plan_outline
 
-    about = read_about(options)
     path, weights = _read_weights(options)
+    about = read_about(options, weights.declared)
     for layer in weights.notebook.front if weights.notebook else ():
         say(f"{layer} of the file scales the input; it is folded in, too")
     if not (weights.described or weights.declared):

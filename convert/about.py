@@ -16,21 +16,28 @@ from .errors import UsageError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+_ABOUT = ("licence", "evaluation")
 _THRESHOLDS = ("threshold", "uncertain", "operating_points")
 
 
-def read_about(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the keys of the contract that ``--licence`` and ``--evaluation`` give.
+def read_about(
+    options: argparse.Namespace, declared: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the contract's ``licence`` and ``evaluation``, as options or the weights give them.
+
+    Args:
+        options: with ``--licence`` and ``--evaluation``, which come first.
+        declared: what the file of weights declares, if it is one of ours.
 
     Raises:
         UsageError: one of them isn't as a device would have it.
 
     """
-    said: dict[str, Any] = {}
-    name = "--licence"
+    said = {key: value for key, value in (declared or {}).items() if key in _ABOUT}
+    name = "what the weights declare" if said else "--licence"
     if options.licence is not None:
         said["licence"] = options.licence
     if options.evaluation is not None:

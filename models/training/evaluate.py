@@ -64,6 +64,11 @@ def logit(probabilities: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     return np.log(p / (1 - p))
 
 
+def sigmoid(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Return probabilities for logits."""
+    return 1 / (1 + np.exp(-logits.astype(np.float64)))
+
+
 def jaccard(maps: NDArray[np.float32], masks: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Return (count,): the Jaccard index at the masks' own size.
 

@@ -21,9 +21,8 @@ from convert.errors import UsageError
 from edge.picture.decode import decode
 
 from .evaluate import predict
-from .options import run
+from .options import run, say
 from .sources import load_source
-from .steps import say
 from .strong import SIDE, SOURCES
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.metrics import confusion_matrix, roc_curve
+from sklearn.metrics import confusion_matrix
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,20 +32,6 @@ def auc_interval(
     return float(low), float(high)
 
 
-def youden_threshold(
-    malignant: NDArray[np.bool_], probabilities: NDArray[np.floating[Any]]
-) -> float:
-    """Return the threshold in 0..1 with the largest sum of sensitivity and specificity.
-
-    It lies half-way between two pictures' probabilities, rounded to two digits: more would
-    pretend to a precision it does not have.
-    """
-    curve = roc_curve(malignant, probabilities, drop_intermediate=False)
-    false_positives, sensitivity, thresholds = (values[::-1] for values in curve)
-    best = 1 + int(np.argmax((sensitivity - false_positives)[1:-1]))
-    return round(float(thresholds[best - 1] + thresholds[best]) / 2, 2)
-
-
 def rates(
     malignant: NDArray[np.bool_], probabilities: NDArray[np.floating[Any]], threshold: float
 ) -> dict[str, Any]:
@@ -56,13 +42,4 @@ def rates(
         "sensitivity_counts": f"{found} of {found + missed} malignant",
         "specificity": round(float(cleared / (cleared + alarms)), 4),
         "specificity_counts": f"{cleared} of {cleared + alarms} benign",
-    }
-
-
-def spread(probabilities: NDArray[np.floating[Any]]) -> dict[str, float]:
-    """Return percentiles of the probabilities."""
-    levels = (0, 5, 25, 50, 75, 95, 100)
-    values = np.percentile(probabilities, levels)
-    return {
-        f"p{level}": round(float(value), 4) for level, value in zip(levels, values, strict=True)
     }

@@ -16,7 +16,7 @@ import numpy as np
 from convert.errors import UsageError
 from edge.files import replacing
 
-from .steps import say
+from .options import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

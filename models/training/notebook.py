@@ -11,7 +11,7 @@ import argparse
 import dataclasses
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,10 +22,10 @@ from edge.model.contract import InputSpec
 from edge.model.preprocess import resize_into
 
 from .augment import Augmentation, Batches, Mixture, random_affine, refocused, relit
-from .evaluate import logit, predict
+from .evaluate import logit, predict, sigmoid
+from .grid import on_grids
 from .loop import Example, Schedule, prepare, train
-from .options import add_common_options, run, write_json
-from .steps import say, sigmoid
+from .options import add_common_options, run, say, write_json
 from .strong import SIDE as TEACHER_SIDE
 from .strong import calibrate, describe, load_sources
 from .windows import build_windows, full_arrays, warped_windows, windows
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from .sources import Source
 
 PIXELS = Preprocessing("BGR", (1 / 128,) * 3, (-1.0,) * 3)
-SCHEDULE = Schedule(steps=1000, stages=((1.0, INPUT_SIZE_WH[0]),), rate=3e-3, frozen_blocks=0)
+SCHEDULE = Schedule(steps=3000, stages=((1.0, INPUT_SIZE_WH[0]),), rate=3e-3, frozen_blocks=0)
 MIXTURE = Mixture(
     count=32,
     malignant_share=0.45,
@@ -61,6 +61,10 @@ SHARES = {
     "isic2017_train_512": 0.2,
     "isic2018_task1_new_512": 0.08,
 }
+LICENCE = (
+    "CC BY-NC 4.0: trained on HAM10000 (CC BY-NC 4.0) and on pictures of the ISIC challenges; "
+    "not for commercial use"
+)
 TEACHER_WEIGHT = 0.8
 TEACHER_SHIFT = 1.35
 """Added to the teacher's logits: it is calibrated where 18 % are melanomas, in batches 45 % are."""
@@ -121,22 +125,33 @@ def _train(options: argparse.Namespace) -> None:
         "teacher_weight": TEACHER_WEIGHT if options.teacher else 0,
         **describe(sources, options),
     }
-    threshold = 0.5
-    if options.held_out is not None:
-        held_out = calibrate(
-            network, sources, options.held_out, lambda pictures: answer(network, pictures)
-        )
-        threshold = held_out["thresholds"]["threshold"]
-        write_json(options.out / "thresholds.json", held_out["thresholds"])
-        figures["held_out"] = held_out
-        say(json.dumps(held_out, indent=2))
-    arrays = full_arrays(network, _largest_hidden(network, sources, options.seed))
-    declared = {
+    declared: dict[str, Any] = {
         "contract": PIXELS.to_dict(),
         "labels": ["benign", "malignant"],
-        "threshold": threshold,
+        "threshold": 0.5,
         "name": "lesion",
     }
+    if not options.free:
+        declared["licence"] = LICENCE
+    if options.held_out is not None:
+        held_out = figures["held_out"] = calibrate(
+            network, sources, options.held_out, lambda pictures: answer(network, pictures)
+        )
+        # Two digits: more would pretend to a precision it doesn't have.
+        declared["threshold"] = round(held_out["thresholds"]["threshold"], 2)
+        declared["evaluation"] = [
+            {
+                "set": f"{name}, fold {options.held_out}",
+                "pictures": judged["pictures"],
+                "positives": judged["melanomas"],
+                "auc": judged["auc"],
+                "low": judged["auc_95"][0],
+                "high": judged["auc_95"][1],
+            }
+            for name, judged in held_out["sets"].items()
+        ]
+        say(json.dumps(held_out, indent=2))
+    arrays = on_grids(full_arrays(network, _largest(network, sources, options.seed)))
     write_weights(options.out / "model.h5", arrays, declared)
     write_json(options.out / "figures.json", figures)
 
@@ -185,20 +200,25 @@ def _targets(source: Source, teacher: Path | None) -> NDArray[np.float64]:
     return TEACHER_WEIGHT * soft + (1 - TEACHER_WEIGHT) * hard
 
 
-def _largest_hidden(
+def _largest(
     network: keras.Model, sources: Sequence[Source], seed: int
-) -> NDArray[np.float32]:
-    """Return (10,): the largest value of each unit of dense1 on some pictures of each source."""
+) -> dict[str, NDArray[np.float32]]:
+    """Return the largest value of each channel of a layer on some pictures of each source."""
     import keras
 
-    hidden = keras.Model(network.input, network.get_layer("dense1").output)
-    rng = np.random.default_rng(seed)
-    seen = [
-        answer(hidden, source.pictures[np.sort(rng.permutation(len(source.fold))[:_SAMPLE])])
-        for source in sources
-    ]
-    largest: NDArray[np.float32] = np.maximum(np.concatenate(seen).max(axis=0), 1e-3)
-    return largest
+    outputs = {"conv1": "conv1", "conv2": "conv2_relu", "dense1": "dense1"}
+    found = {}
+    for name, output in outputs.items():
+        layer = keras.Model(network.input, network.get_layer(output).output)
+        rng = np.random.default_rng(seed)
+        seen = [
+            answer(layer, source.pictures[index])
+            for source in sources
+            for index in np.array_split(rng.permutation(len(source.fold))[:_SAMPLE], 10)
+        ]
+        channels = np.array([part.reshape(-1, part.shape[-1]).max(axis=0) for part in seen])
+        found[name] = np.maximum(channels.max(axis=0), 1e-3)
+    return found
 
 
 if __name__ == "__main__":

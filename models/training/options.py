@@ -78,6 +78,11 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
     write_atomically(path, (json.dumps(document, indent=2) + "\n").encode())
 
 
+def say(line: str) -> None:
+    """Report progress."""
+    print(line, file=sys.stderr, flush=True)
+
+
 def versions() -> dict[str, str]:
     """Return the versions of Python and of what computes."""
     return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}

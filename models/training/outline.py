@@ -16,9 +16,8 @@ from .augment import Augmentation, Batches, Mixture
 from .efficientnet_lite import build_outline, copy_weights, load_start_weights
 from .evaluate import jaccard, predict
 from .loop import Example, Schedule, map_loss, prepare, train
-from .options import add_common_options, add_start_option, run, versions, write_json
+from .options import add_common_options, add_start_option, run, say, versions, write_json
 from .sources import SourceSpec, load_source
-from .steps import say
 from .torch_file import read_tensors
 
 if TYPE_CHECKING:

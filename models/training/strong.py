@@ -16,12 +16,11 @@ import numpy as np
 
 from .augment import Batches, Mixture
 from .efficientnet_lite import build_classifier, copy_weights, load_start_weights
-from .evaluate import fit_calibration, judge, logit, predict, threshold_at
+from .evaluate import fit_calibration, judge, logit, predict, sigmoid, threshold_at
 from .loop import Example, Schedule, map_loss, prepare, train
-from .options import add_common_options, add_start_option, run, versions, write_json
+from .options import add_common_options, add_start_option, run, say, versions, write_json
 from .rounded import round_weights
 from .sources import SourceSpec, load_source
-from .steps import say, sigmoid
 from .torch_file import read_tensors
 
 if TYPE_CHECKING:

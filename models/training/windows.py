@@ -18,6 +18,8 @@ import numpy as np
 from convert.network import LAYERS, output_shapes, receptive_field
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from convert.network import Layer
@@ -87,7 +89,7 @@ def build_windows() -> keras.Model:
         name="conv1",
     )(x)
     x = layers.Conv2D(second, 4, use_bias=False, name="conv2")(layers.MaxPooling2D(2)(x))
-    x = layers.ReLU()(layers.BatchNormalization(name="conv2_norm")(x))
+    x = layers.ReLU(name="conv2_relu")(layers.BatchNormalization(name="conv2_norm")(x))
     x = ops.reshape(layers.MaxPooling2D(2)(x), (-1, _COUNT**2, second))
     rings = ring_maps().reshape(_COUNT**2, RINGS).astype(np.float32)
     x = ops.reshape(ops.einsum("bpc,pr->brc", x, rings), (-1, RINGS * second))
@@ -104,41 +106,45 @@ def _colours_first(shape: tuple[int, ...], dtype: Any = None) -> Any:
     return colours + keras.random.normal(shape, 0, _GRAIN * deviation, dtype)
 
 
-def full_arrays(network: keras.Model, largest: NDArray[np.floating[Any]]) -> dict[str, Layer]:
+def full_arrays(
+    network: keras.Model, largest: Mapping[str, NDArray[np.floating[Any]]]
+) -> dict[str, Layer]:
     """Return the layers of the whole network that answers as a network of windows does.
 
     Args:
         network: of :func:`build_windows`.
-        largest: (10,), the largest value of each unit of dense1; they are scaled to reach 1, so
-            that all use the range of one int8 tensor.
+        largest: of ``conv1``, ``conv2`` and ``dense1``, the largest value of each channel; they
+            are scaled to reach 1, so that all use the range of one int8 tensor.
 
     Returns:
         By name of :data:`convert.network.LAYERS`: (kernel, bias), float32.
 
     """
+    of1, of2, of3 = (largest[name] for name in ("conv1", "conv2", "dense1"))
     conv1, bias1 = _weights(network, "conv1")
     (conv2,) = _weights(network, "conv2")
     gamma, beta, mean, variance = _weights(network, "conv2_norm")
     scale = gamma / np.sqrt(variance + network.get_layer("conv2_norm").epsilon)
-    conv2, bias2 = conv2 * scale, beta - mean * scale
+    conv2, bias2 = conv2 * of1[:, None] * scale, beta - mean * scale
     mean, variance = _weights(network, "rings_norm")
     deviation = np.sqrt(variance + network.get_layer("rings_norm").epsilon)
     weights, bias = _weights(network, "dense1")
-    weights = weights / deviation[:, None] / largest
-    bias = bias / largest - mean @ weights
+    weights = weights / deviation[:, None] / of3
+    bias = bias / of3 - mean @ weights
     last, last_bias = _weights(network, "probability")
     first, second = bias1.size, bias2.size
     full = {
         spec.name: (np.zeros(spec.kernel, np.float32), np.zeros(spec.bias, np.float32))
         for spec in LAYERS
     }
-    full["conv1"][0][..., :first], full["conv1"][1][:first] = conv1, bias1
-    full["conv2"][0][:, :, :first, :second], full["conv2"][1][:second] = conv2, bias2
+    full["conv1"][0][..., :first], full["conv1"][1][:first] = conv1 / of1, bias1 / of1
+    full["conv2"][0][:, :, :first, :second] = conv2 / of2
+    full["conv2"][1][:second] = bias2 / of2
     by_place = full["dense1"][0].reshape(_MAP_SIDE, _MAP_SIDE, -1, _UNITS)
-    by_ring = weights.reshape(RINGS, second, _UNITS)
+    by_ring = weights.reshape(RINGS, second, _UNITS) * of2[:, None]
     by_place[::EVERY, ::EVERY, :second] = np.einsum("yxr,rcu->yxcu", ring_maps(), by_ring)
     full["dense1"][1][:] = bias
-    full["dense2"][0][:], full["dense2"][1][:] = last * largest[:, None], last_bias
+    full["dense2"][0][:], full["dense2"][1][:] = last * of3[:, None], last_bias
     return full
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from benchmarks.arm import Instruction, inner_loop, multiply_adds
 from edge.bench import environment
 from edge.bench.turns import ratio, summary, take_turns
 from tests.conftest import run_module
@@ -131,3 +132,21 @@ def test_benchmark_only_collects_the_benchmarks_alone_and_skips_nothing(
 def test_pytest_alone_collects_no_benchmark(pytestconfig: pytest.Config) -> None:
     assert pytestconfig.getini("testpaths") == ["tests"]
     assert list((ROOT / "tests").rglob("bench_*.py")) == []
+
+
+def test_the_inner_loop_is_the_one_with_most_multiply_adds_a_line() -> None:
+    inner = [
+        Instruction(0x14, "smull", "v2.8h, v4.8b, v0.8b"),
+        Instruction(0x18, "sdot", "v16.4s, v8.16b, v0.4b[0]"),
+        Instruction(0x1C, "b.cs", "14"),
+    ]
+    outer = [
+        Instruction(0x10, "ldr", "q0, [x1]"),
+        *inner,
+        Instruction(0x20, "fmla", "v20.4s, v4.4s, v0.s[0]"),
+        Instruction(0x24, "b.hi", "10"),
+        Instruction(0x28, "b.cc", "40"),
+    ]
+    assert inner_loop(outer) == inner
+    assert [multiply_adds(each) for each in inner] == [8, 16, 0]
+    assert multiply_adds(outer[4]) == 4

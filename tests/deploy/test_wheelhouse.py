@@ -109,7 +109,7 @@ def test_it_installs_without_a_network_and_answers_with_its_model(
 ) -> None:
     result = _install(made, tmp_path / "de vice")
     assert result.returncode == 0, result.stderr
-    assert "picture.jpg: malignant, P(malignant) 0.3" in result.stdout
+    assert "picture.jpg: malignant, P(malignant) 0.2" in result.stdout
     assert (tmp_path / "de vice" / "model.tflite").read_bytes() == MODELS["float32"].read_bytes()
     run = run_module(
         "edge.run",
@@ -191,7 +191,7 @@ def test_fault_70_settings_of_pip_and_python_for_other_work_dont_reach_the_insta
         LC_ALL="C",
     )
     assert result.returncode == 0, result.stderr
-    assert "picture.jpg: malignant, P(malignant) 0.3" in result.stdout
+    assert "picture.jpg: malignant, P(malignant) 0.2" in result.stdout
     assert f"installed; use it with: {tmp_path}/device/bin/python" in result.stdout
     assert not elsewhere.exists()
 

@@ -43,7 +43,7 @@ def test_a_folder_gives_a_line_for_each_picture_in_order() -> None:
         assert ": benign," in line or ": malignant," in line
     summary, notice = result.stderr.splitlines()
     assert re.fullmatch(
-        r"6 pictures: 2 benign, 4 malignant, 0 failed; malignant from P 0.31 on; [\d.e+]+ a "
+        r"6 pictures: 1 benign, 5 malignant, 0 failed; malignant from P 0.13 on; [\d.e+]+ a "
         r"second, (int8|float16)",
         summary,
     )
@@ -287,10 +287,10 @@ def test_fault_41_an_answer_is_told_though_its_annotated_picture_cant_be_written
     ]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 1
-    assert f"{SAMPLES[0]}: benign, P(malignant) 0." in result.stdout
+    assert f"{SAMPLES[0]}: malignant, P(malignant) 0." in result.stdout
     assert " -> " not in result.stdout
     assert f"edge.run: {tmp_path}/{SAMPLES[0].stem}_annotated.jpg: no space" in result.stderr
-    assert "benign" in (tmp_path / "t.csv").read_text().splitlines()[1].split(",")[1]
+    assert "malignant" in (tmp_path / "t.csv").read_text().splitlines()[1].split(",")[1]
     result = subprocess.run(
         [*command, "--json"], cwd=ROOT, capture_output=True, text=True, check=False
     )

@@ -17,7 +17,7 @@ from edge.model.about import parse_about
 from edge.model.named import SHIPPED, available, find_model, preferred
 from tests.conftest import run_module
 from tests.edge.test_variants import PROCESSORS
-from tests.support import dark
+from tests.support import colours, dark
 from tests.support.pictures import MODELS, ROOT
 
 if TYPE_CHECKING:
@@ -114,7 +114,10 @@ def test_the_list_says_what_each_is(installed: Path, capsys: pytest.CaptureFixtu
         "  AUC      0.810 (0.770 to 0.850) on some set: 600 pictures, 117 positive\n"
         "  AUC      0.810 (0.770 to 0.850) on another: 600 pictures, 117 positive\n"
     ) in text
-    assert "licence  not stated in its contract" in text
+    assert "\n  licence  CC BY-NC 4.0: trained on HAM10000" in text
+    unnamed = colours.write_model(installed / "mine.tflite")
+    assert edge_models.main([str(unnamed)]) == 0
+    assert "licence  not stated in its contract" in capsys.readouterr().out
 
 
 def test_a_model_that_cant_be_used_is_said_and_the_others_are_told(

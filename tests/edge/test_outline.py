@@ -396,5 +396,5 @@ def test_the_outline_is_drawn_where_the_lesion_is(zoom: int, int8_analyzer: Anal
 
 @pytest.mark.slow
 def test_the_doctor_tries_both_networks(model: Path) -> None:
-    assert "0.31 on, outlines the lesion, SHA-256" in check_model(model).message
+    assert "0.13 on, outlines the lesion, SHA-256" in check_model(model).message
     assert check_runtime(model).message.endswith("answers")

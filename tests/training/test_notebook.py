@@ -53,7 +53,8 @@ def test_the_whole_network_answers_as_that_of_its_windows() -> None:
             [w + rng.uniform(0, 0.02, w.shape).astype(np.float32) for w in layer.get_weights()]
         )
     pictures = [imread(path) for path in SAMPLES[:3]]
-    largest = rng.uniform(0.5, 2, 10)
+    sizes = {"conv1": 16, "conv2": 16, "dense1": 10}
+    largest = {name: rng.uniform(0.5, 2, size) for name, size in sizes.items()}
 
     whole = build_network()
     for name, weights in full_arrays(network, largest).items():
