@@ -295,7 +295,7 @@ def test_fault_41_an_answer_is_told_though_its_annotated_picture_cant_be_written
         [*command, "--json"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     line = json.loads(result.stdout)
-    assert (line["label"], line["error"]["type"]) == ("benign", "OutputError")
+    assert (line["label"], line["error"]["type"]) == ("malignant", "OutputError")
     assert "saved" not in line
 
 
