@@ -270,5 +270,14 @@ def test_what_is_no_json_and_a_licence_of_two_lines_are_refused(tmp_path: Path) 
     assert read_about(given()) == {}
 
 
+def test_what_our_weights_declare_goes_into_the_contract_and_an_option_comes_first() -> None:
+    evaluation = {"set": "x", "pictures": 9, "positives": 2, "auc": 0.8, "low": 0.7, "high": 0.9}
+    declared = {"name": "lesion", "licence": "CC0-1.0", "evaluation": [evaluation]}
+    assert read_about(given(), declared) == {"licence": "CC0-1.0", "evaluation": [evaluation]}
+    assert read_about(given("--licence", "MIT"), declared)["licence"] == "MIT"
+    with pytest.raises(UsageError, match=r"what the weights declare.*licence must be"):
+        read_about(given(), {"licence": 3})
+
+
 def given(*words: object) -> Any:
     return make_parser("convert", None).parse_args(list(map(str, words)))
