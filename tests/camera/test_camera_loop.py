@@ -530,7 +530,9 @@ def test_a_capture_waits_for_a_lost_camera_unless_nobody_waits_for_it_any_more()
         list(snapshots)
     assert [answer.cancelled() for answer in answers[:2]] == [True, False]
     assert answers[1].result(0).frame_state == "ok"
-    assert loop.status.counts["captures"] == 1
+    # A frame may come between the last press and the stop of the same moment.
+    answered = [answer for answer in answers if answer.done() and not answer.cancelled()]
+    assert loop.status.counts["captures"] == len(answered)
 
 
 class _Viewer:
