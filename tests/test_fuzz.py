@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge import PictureError
+from tests.fuzz.mutate import mutate_json
 from tests.fuzz.supervise import GOOD, run_cases
 from tests.fuzz.targets import TARGETS, Target, run_case
 from tests.support.pictures import MODELS
@@ -50,6 +52,15 @@ def test_a_case_depends_on_seed_and_number_only_and_is_not_the_corpus(name: str)
     assert cases == [target.case(corpus, SEED, number) for number in range(first, first + 50)]
     assert len(set(cases)) > 40
     assert cases[0] != target.case(corpus, SEED + 1, first)
+
+
+def test_changed_contracts_share_nothing_with_those_before() -> None:
+    data = b'{"input": {"a": 1}, "labels": {"b": 2}}'
+
+    def cases() -> list[bytes]:
+        return [mutate_json(random.Random(seed), data, [data]) for seed in range(2000)]
+
+    assert cases() == cases()
 
 
 def test_every_project_model_and_a_minimal_contract_are_accepted() -> None:

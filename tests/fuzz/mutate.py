@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import struct
 import zlib
@@ -224,4 +225,4 @@ def _change_value(draw: random.Random, target: dict[str, Any], key: str) -> None
         middle = draw.randint(0, len(value))
         target[key] = value[:middle] + chr(draw.randrange(0x110000)) + value[middle:]
     else:
-        target[key] = draw.choice(_VALUES)
+        target[key] = copy.deepcopy(draw.choice(_VALUES))  # it may be changed next
