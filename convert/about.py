@@ -37,9 +37,9 @@ def read_about(
 
     """
     said = {key: value for key, value in (declared or {}).items() if key in _ABOUT}
-    name = "what the weights declare" if said else "--licence"
+    name = "what the weights declare"
     if options.licence is not None:
-        said["licence"] = options.licence
+        name, said["licence"] = "--licence", options.licence
     if options.evaluation is not None:
         name = printable(options.evaluation)
         said["evaluation"] = _read_json(options.evaluation)

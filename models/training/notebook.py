@@ -206,19 +206,17 @@ def _largest(
     """Return the largest value of each channel of a layer on some pictures of each source."""
     import keras
 
-    outputs = {"conv1": "conv1", "conv2": "conv2_relu", "dense1": "dense1"}
-    found = {}
-    for name, output in outputs.items():
-        layer = keras.Model(network.input, network.get_layer(output).output)
-        rng = np.random.default_rng(seed)
-        seen = [
-            answer(layer, source.pictures[index])
-            for source in sources
-            for index in np.array_split(rng.permutation(len(source.fold))[:_SAMPLE], 10)
-        ]
-        channels = np.array([part.reshape(-1, part.shape[-1]).max(axis=0) for part in seen])
-        found[name] = np.maximum(channels.max(axis=0), 1e-3)
-    return found
+    layers = {"conv1": "conv1", "conv2": "conv2_relu", "dense1": "dense1"}
+    outputs = [network.get_layer(layer).output for layer in layers.values()]
+    # The maximum is a part of the graph: conv1's values of a few hundred pictures fill the memory.
+    flat = [keras.ops.reshape(each, (-1, each.shape[-1])) for each in outputs]
+    rows = [keras.ops.max(each, axis=0, keepdims=True) for each in flat]
+    largest = keras.Model(network.input, keras.ops.concatenate(rows, axis=1))
+    rng = np.random.default_rng(seed)
+    chosen = [source.pictures[rng.permutation(len(source.fold))[:_SAMPLE]] for source in sources]
+    found = np.maximum(np.concatenate([answer(largest, each) for each in chosen]).max(axis=0), 1e-3)
+    ends = np.cumsum([each.shape[-1] for each in outputs])[:-1]
+    return dict(zip(layers, np.split(found, ends), strict=True))
 
 
 if __name__ == "__main__":
